@@ -1,0 +1,193 @@
+//! One tool call: leaf, watcher, process, result.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use journal::Tier;
+use sandbox::Exit;
+use serde_json::{Value, json};
+
+use crate::{
+    collect::{Collected, Collector, FinishError, Stopped},
+    hands::{HandsError, Work, signal_name},
+    session::{DEATH_LIMIT, Session, SessionError, SessionParts},
+    tools::{self, OUTPUT_LIMIT_BYTES, SubmitReport, Tool, ToolResult, Way},
+    watch::Moment,
+};
+
+/// How the process of a call is to be run.
+pub(crate) struct Process {
+    pub(crate) work: Work,
+    pub(crate) stdin: OwnedFd,
+    /// Most bytes that are kept of each stream.
+    pub(crate) limit_bytes: usize,
+    /// How long it may run.
+    pub(crate) time: Option<Duration>,
+    /// Whether what it writes is shown while it runs.
+    pub(crate) shown: bool,
+}
+
+/// The process of a call, after its end.
+pub(crate) struct Ended {
+    pub(crate) stopped: Stopped,
+    pub(crate) exit: Exit,
+    pub(crate) collected: Collected,
+}
+
+/// The tool, if a run of the tier is offered one of this name that takes these arguments; else what
+/// the agent is told.
+fn offered(name: &str, tier: Tier, arguments: &Value) -> Result<&'static Tool, ToolResult> {
+    let tool = Tool::named(name)
+        .ok_or_else(|| ToolResult::failed(&format!("there is no tool `{name}`")))?;
+    if !tool.is_offered_at(tier) {
+        let error = format!("`{name}` is not a tool of tier {}", tier.number());
+        return Err(ToolResult::failed(&error));
+    }
+    tool.check(arguments).map_err(|error| ToolResult::from(Err(error)))?;
+    Ok(tool)
+}
+
+impl Session<'_> {
+    /// Makes one call of a tool, whether it exists or not.
+    pub(crate) fn call(
+        &mut self,
+        name: &str,
+        arguments: &Value,
+    ) -> Result<ToolResult, SessionError> {
+        let call = self.begin(name, arguments)?;
+        let start = Instant::now();
+        let result = match offered(name, self.parts.tier, arguments) {
+            Ok(tool) => self.carry_out(call, tool, arguments)?,
+            Err(refusal) => refusal,
+        };
+        self.end(call, &result, start.elapsed())?;
+        Ok(result)
+    }
+
+    fn carry_out(
+        &mut self,
+        call: u64,
+        tool: &Tool,
+        arguments: &Value,
+    ) -> Result<ToolResult, SessionError> {
+        let (work, limit_bytes) = match tool.way {
+            Way::Report => {
+                return Ok(match tools::typed::<SubmitReport>(arguments) {
+                    Ok(report) => {
+                        self.declared = report.into();
+                        ToolResult { ok: true, value: json!({}) }
+                    }
+                    Err(error) => ToolResult::from(Err(error)),
+                });
+            }
+            Way::Shell => match tools::typed::<tools::Shell>(arguments) {
+                Ok(shell) => (shell.work(), OUTPUT_LIMIT_BYTES),
+                Err(error) => return Ok(ToolResult::from(Err(error))),
+            },
+            Way::Task(_) => {
+                let payload = tools::payload(tool, arguments);
+                (Work::Task { payload }, tools::RESULT_LIMIT_BYTES)
+            }
+        };
+        let time = self.parts.limits.call_time;
+        let stdin = nothing().map_err(|source| SessionError::Output { call, source })?;
+        let process = Process { work, stdin, limit_bytes, time: Some(time), shown: false };
+        Ok(match self.run_process(call, tool.name, process)? {
+            Ok(ended) => result(tool, &ended, time),
+            Err(not_executable) => ToolResult::failed(&not_executable.to_string()),
+        })
+    }
+
+    /// Makes the leaf, has it watched, starts the process and waits for its end. The inner error is
+    /// that of a program that cannot be executed, which is the agent's affair.
+    pub(crate) fn run_process(
+        &mut self,
+        call: u64,
+        tool: &str,
+        process: Process,
+    ) -> Result<Result<Ended, HandsError>, SessionError> {
+        let failed = |source| SessionError::Hands { call, source };
+        let output = |source| SessionError::Output { call, source };
+        let unwatched = |source| SessionError::Watch { call, source };
+        let SessionParts { hands, watcher, progress, cancel, .. } = &mut self.parts;
+
+        let leaf_id = hands.make_leaf(call).map_err(failed)?;
+        watcher.call_started(call, leaf_id, tool).map_err(unwatched)?;
+
+        let (stdout, stdout_end) = io::pipe().map_err(output)?;
+        let (stderr, stderr_end) = io::pipe().map_err(output)?;
+        let deadline = process.time.map(|time| Instant::now() + time);
+        let stdio = [process.stdin, stdout_end.into(), stderr_end.into()];
+        let running = match hands.start(call, process.work, stdio) {
+            Ok(tgid) => tgid,
+            Err(error @ (HandsError::NotExecutable { .. } | HandsError::Text)) => {
+                watcher.call_ended(call, false).map_err(unwatched)?;
+                return Ok(Err(error));
+            }
+            Err(error) => return Err(failed(error)),
+        };
+
+        let mut seen = |stream, bytes: &[u8]| {
+            if process.shown {
+                progress.show(Moment::Output { stream, bytes });
+            }
+        };
+        let mut collector = Collector::new(running, stdout, stderr, process.limit_bytes, &mut seen)
+            .map_err(output)?;
+        let stopped = collector.run(deadline, Some(cancel)).map_err(output)?;
+        if stopped != Stopped::Exited {
+            hands.kill(call).map_err(failed)?;
+            let death = Some(Instant::now() + DEATH_LIMIT);
+            if collector.run(death, None).map_err(output)? != Stopped::Exited {
+                return Err(SessionError::Undead { call });
+            }
+        }
+        let (exit, collected) = collector.finish().map_err(|error| match error {
+            FinishError::Hands(source) => failed(source),
+            FinishError::Output(source) => output(source),
+        })?;
+        watcher.call_ended(call, exit == Exit::Code(0)).map_err(unwatched)?;
+        Ok(Ok(Ended { stopped, exit, collected }))
+    }
+}
+
+/// A standard input without anything in it.
+pub(crate) fn nothing() -> io::Result<OwnedFd> {
+    File::open("/dev/null").map(OwnedFd::from)
+}
+
+/// What the agent learns of a call whose process has ended.
+fn result(tool: &Tool, ended: &Ended, time: Duration) -> ToolResult {
+    let Ended { stopped, exit, collected } = ended;
+    let killed = match stopped {
+        Stopped::Exited => None,
+        Stopped::TimedOut => Some(format!("timed out after {} s", time.as_secs_f64())),
+        Stopped::Cancelled => Some("the run was ended".to_owned()),
+    };
+    if let Way::Shell = tool.way {
+        let mut result = tools::shell_result(*exit, collected);
+        if let Some(killed) = killed {
+            result.ok = false;
+            result.value["error"] = killed.into();
+        }
+        return result;
+    }
+    if let Some(killed) = killed {
+        return ToolResult::failed(&killed);
+    }
+    match (exit, collected.stdout.truncated) {
+        (Exit::Code(0), false) => {
+            // What comes out of the sandbox can be anything, whatever was sent in.
+            serde_json::from_slice(&collected.stdout.bytes)
+                .unwrap_or_else(|_| ToolResult::failed("the tool gave back no result"))
+        }
+        (Exit::Code(_), _) => ToolResult::failed("the tool could not give back its result"),
+        (Exit::Signal(signal), _) => {
+            ToolResult::failed(&format!("the tool was killed by {}", signal_name(*signal)))
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! One agent, from its first call to its end.
+
+use std::{error::Error, io, time::Duration};
+
+use journal::{Entry, Tier, scenario::Declared, transcript::Event, writer::WriteError};
+use nix::time::{ClockId, clock_gettime};
+use sandbox::Exit;
+use serde_json::Value;
+
+use crate::{
+    agent::{Agent, Turn},
+    cancel::Cancel,
+    hands::{Hands, HandsError},
+    tools::ToolResult,
+    watch::{Moment, Progress, Transcript, WatchError, Watcher},
+};
+
+/// How long a killed call may take to be gone. A process in the kernel's uninterruptible sleep dies
+/// only when it wakes up.
+pub(crate) const DEATH_LIMIT: Duration = Duration::from_secs(10);
+
+/// What an agent may use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls in the run, refused ones included.
+    pub calls: u64,
+    /// Time of one tool call.
+    pub call_time: Duration,
+    /// Time of a wrapped command; none means that it may run as long as it likes.
+    pub command_time: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { calls: 1000, call_time: Duration::from_secs(30), command_time: None }
+    }
+}
+
+/// What a session is made of.
+pub struct SessionParts<'a> {
+    /// The sandbox.
+    pub hands: &'a mut dyn Hands,
+    /// The observer.
+    pub watcher: &'a mut dyn Watcher,
+    /// The transcript.
+    pub transcript: &'a mut dyn Transcript,
+    /// The terminal.
+    pub progress: &'a mut dyn Progress,
+    /// How it is ended from outside.
+    pub cancel: Cancel,
+    /// The granted tier: which tools are offered.
+    pub tier: Tier,
+    /// What the agent may use up.
+    pub limits: Limits,
+}
+
+/// One agent's calls.
+pub struct Session<'a> {
+    pub(crate) parts: SessionParts<'a>,
+    calls: u64,
+    pub(crate) declared: Declared,
+}
+
+/// How an agent ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentEnd {
+    /// In which way.
+    pub how: How,
+    /// How many calls it made.
+    pub calls: u64,
+    /// Its own account; `filed` is false where it gave none.
+    pub declared: Declared,
+}
+
+/// In which way an agent ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It was done.
+    Finished,
+    /// A wrapped command exited, or was killed by a signal.
+    Exited(Exit),
+    /// A wrapped command could not be executed.
+    NotExecutable {
+        /// The sentence that says so.
+        message: String,
+        /// 127 where it was not found, 126 where it is no program that can be run.
+        code: i32,
+    },
+    /// It wanted more calls than it was allowed.
+    OutOfCalls,
+    /// A wrapped command took longer than it was allowed.
+    OutOfTime,
+    /// The end was asked for from outside.
+    Cancelled,
+    /// It could not go on.
+    Failed {
+        /// Why, with causes.
+        message: String,
+    },
+}
+
+impl AgentEnd {
+    /// The exit code as a shell would report it, for a command that ended by itself.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        match &self.how {
+            How::Exited(exit) => Some(exit.as_shell()),
+            How::NotExecutable { code, .. } => Some(*code),
+            How::Finished
+            | How::OutOfCalls
+            | How::OutOfTime
+            | How::Cancelled
+            | How::Failed { .. } => None,
+        }
+    }
+}
+
+/// Why a session broke: the harness's failure, never the agent's. The run's evidence is incomplete.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The observer could not be told of a call, so the call did not begin.
+    #[error("call {call} cannot be watched")]
+    Watch {
+        /// The call.
+        call: u64,
+        /// Why not.
+        source: WatchError,
+    },
+    /// The sandbox failed.
+    #[error("the sandbox failed at call {call}")]
+    Hands {
+        /// The call.
+        call: u64,
+        /// How.
+        source: HandsError,
+    },
+    /// A killed call did not go away.
+    #[error("call {call} was killed and is still there after {} s", DEATH_LIMIT.as_secs())]
+    Undead {
+        /// The call.
+        call: u64,
+    },
+    /// The call's pipes failed.
+    #[error("cannot read the output of call {call}")]
+    Output {
+        /// The call.
+        call: u64,
+        /// How.
+        source: io::Error,
+    },
+    /// The transcript could not be written.
+    #[error("cannot write the transcript")]
+    Transcript(#[source] WriteError),
+    /// The wait for the system or for the end failed.
+    #[error("cannot wait")]
+    Wait(#[source] io::Error),
+}
+
+impl<'a> Session<'a> {
+    /// A session without any call yet.
+    #[must_use]
+    pub fn new(parts: SessionParts<'a>) -> Self {
+        Self { parts, calls: 0, declared: Declared::default() }
+    }
+
+    /// Carries a multi-turn agent to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`] where the harness failed; how the agent fared is in [`AgentEnd`].
+    pub fn run_agent(mut self, agent: &mut dyn Agent) -> Result<AgentEnd, SessionError> {
+        let mut last = None;
+        let how = loop {
+            if self.parts.cancel.is_cancelled() {
+                break How::Cancelled;
+            }
+            match agent.next(last.take().as_ref()) {
+                Ok(Turn::Say(text)) => {
+                    self.parts.progress.show(Moment::Said { text: &text });
+                    self.append(Event::Message { role: "assistant".to_owned(), text })?;
+                }
+                Ok(Turn::Call { .. }) if self.calls >= self.parts.limits.calls => {
+                    break How::OutOfCalls;
+                }
+                Ok(Turn::Call { tool, arguments }) => last = Some(self.call(&tool, &arguments)?),
+                Ok(Turn::Wait(duration)) => {
+                    self.parts.progress.show(Moment::Waiting { duration });
+                    self.parts.cancel.wait(duration).map_err(SessionError::Wait)?;
+                }
+                Ok(Turn::Finish) => break How::Finished,
+                Err(error) => break How::Failed { message: chain(&*error) },
+            }
+        };
+        self.finish(how)
+    }
+
+    /// Notes how the agent ended, where that is not plain from its calls.
+    pub(crate) fn finish(mut self, how: How) -> Result<AgentEnd, SessionError> {
+        let note = match &how {
+            How::Finished | How::Exited(_) | How::NotExecutable { .. } => None,
+            How::OutOfCalls => {
+                Some(format!("the agent was ended after {} calls", self.parts.limits.calls))
+            }
+            How::OutOfTime => Some("the agent was ended: its time was over".to_owned()),
+            How::Cancelled => Some("the agent was ended from outside".to_owned()),
+            How::Failed { message } => Some(format!("the agent could not go on: {message}")),
+        };
+        if let Some(text) = note {
+            self.append(Event::Note { text })?;
+        }
+        Ok(AgentEnd { how, calls: self.calls, declared: self.declared })
+    }
+
+    /// Numbers a call and puts it on record.
+    pub(crate) fn begin(&mut self, tool: &str, arguments: &Value) -> Result<u64, SessionError> {
+        self.calls += 1;
+        let call = self.calls;
+        self.append(Event::Call { call, tool: tool.to_owned(), arguments: arguments.clone() })?;
+        self.parts.progress.show(Moment::CallStarted { call, tool, arguments });
+        Ok(call)
+    }
+
+    /// Puts a call's result on record.
+    pub(crate) fn end(
+        &mut self,
+        call: u64,
+        result: &ToolResult,
+        duration: Duration,
+    ) -> Result<(), SessionError> {
+        let ToolResult { ok, value } = result;
+        self.parts.progress.show(Moment::CallEnded { call, ok: *ok, value, duration });
+        self.append(Event::Result {
+            call,
+            ok: *ok,
+            value: value.clone(),
+            duration_ns: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
+        })
+    }
+
+    fn append(&mut self, event: Event) -> Result<(), SessionError> {
+        let entry = Entry { boot_ns: boot_ns(), event };
+        self.parts.transcript.append(&entry).map_err(SessionError::Transcript)
+    }
+}
+
+fn boot_ns() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("every kernel has CLOCK_BOOTTIME");
+    let since_boot = Duration::from(now).as_nanos();
+    u64::try_from(since_boot).expect("584 years of uptime are not reached")
+}
+
+/// An error and its causes as one sentence.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,87 @@
+//! Wrapped commands over plain processes: exits as a shell would say, output passed on.
+#![allow(clippy::unwrap_used, reason = "tests panic")]
+
+mod plain;
+
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+
+use agent_runner::{AgentEnd, Command, Exit, How, Stdin};
+use journal::transcript::Event;
+use plain::Bench;
+use serde_json::json;
+
+fn run(bench: &mut Bench, words: &[&str]) -> AgentEnd {
+    let command = Command {
+        program: words[0].into(),
+        arguments: words[1..].iter().map(Into::into).collect(),
+        stdin: Stdin::Null,
+    };
+    bench.session(|session| session.run_command(&command)).unwrap()
+}
+
+fn result(bench: &Bench) -> serde_json::Value {
+    match bench.events().pop() {
+        Some(Event::Result { call: 1, value, .. }) => value,
+        other => panic!("the last event is {other:?}"),
+    }
+}
+
+#[test]
+fn a_command_is_call_1_and_its_output_is_shown_and_kept() {
+    let mut bench = Bench::new();
+    let end = run(&mut bench, &["sh", "-c", "cat; echo shown; exit 4"]);
+    assert_eq!((end.exit_code(), end.calls), (Some(4), 1));
+    assert_eq!(end.how, How::Exited(Exit::Code(4)));
+    assert_eq!(bench.shown(), "shown\n");
+    assert_eq!(result(&bench)["stdout"], "shown\n");
+    assert!(!end.declared.filed);
+    assert_eq!(bench.logged()[..2], ["leaf 1", "watch 1 101 command"]);
+}
+
+#[test]
+fn a_program_that_is_not_there_ends_with_127() {
+    let mut bench = Bench::new();
+    let end = run(&mut bench, &["no-such-program"]);
+    assert_eq!(end.exit_code(), Some(127));
+    assert_eq!(
+        result(&bench),
+        json!({ "error": "cannot execute no-such-program: No such file or directory", "exit_code": 127 })
+    );
+    assert_eq!(run(&mut Bench::new(), &["/no/such/program"]).exit_code(), Some(127));
+    assert_eq!(run(&mut Bench::new(), &[""]).exit_code(), Some(127));
+}
+
+#[test]
+fn a_file_that_is_no_program_ends_with_126() {
+    let mut bench = Bench::new();
+    let path = bench.path().join("data");
+    fs::write(&path, "data").unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    assert_eq!(run(&mut bench, &[&path]).exit_code(), Some(126));
+
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let end = run(&mut bench, &[&path]);
+    assert!(matches!(end.how, How::NotExecutable { code: 126, .. }), "{end:?}");
+}
+
+#[test]
+fn a_signal_ends_it_as_a_shell_would_say() {
+    let end = run(&mut Bench::new(), &["sh", "-c", "kill -TERM $$"]);
+    assert_eq!(end.exit_code(), Some(143));
+}
+
+#[test]
+fn a_command_beyond_its_time_is_ended_without_an_exit_code() {
+    let mut bench = Bench::new();
+    bench.limits.command_time = Some(Duration::from_millis(100));
+    let end = run(&mut bench, &["sleep", "60"]);
+    assert_eq!((end.exit_code(), end.how), (None, How::OutOfTime));
+}
+
+#[test]
+fn a_command_that_is_interrupted_is_killed() {
+    let mut bench = Bench::new();
+    bench.cancel_at_call = true;
+    let end = run(&mut bench, &["sleep", "60"]);
+    assert_eq!(end.how, How::Cancelled);
+}

@@ -1,0 +1,252 @@
+//! What can be said on the command line.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use policy::LabelledRoot;
+
+use crate::exit::{Exit, Failure};
+
+/// Confines an AI agent, traces in the kernel what it does, enforces a tier, and judges the run.
+#[derive(Debug, Parser)]
+#[command(name = "belljar", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an agent under watch, from start to verdict
+    Run(Box<RunArgs>),
+    /// Check or explain a policy
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Say what this host can see and enforce
+    Doctor(JsonArgs),
+    /// Show a recorded run
+    Report(ReportArgs),
+    /// Prove that a run's journal is whole
+    Verify(VerifyArgs),
+    /// List or show scenarios
+    #[command(subcommand)]
+    Scenario(ScenarioCommand),
+    /// List or show organisms: scripted agents with a known disposition
+    #[command(subcommand)]
+    Organism(OrganismCommand),
+    /// Show the tools that an agent of a tier is handed
+    Tools(ToolsArgs),
+    /// Remove what runs whose supervisor died have left: processes, cgroups, pins
+    Reap,
+    #[command(hide = true)]
+    Observer,
+    #[command(hide = true)]
+    Component {
+        name: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Print a reference page, in Markdown
+    #[command(hide = true)]
+    Reference { page: String },
+}
+
+/// Whether verdicts are made true.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ModeArg {
+    /// Verdicts are computed and recorded, nothing is stopped
+    Observe,
+    /// Verdicts are made true where an enforcer can
+    Enforce,
+}
+
+/// Which probes to load.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ProbeSetArg {
+    /// LSM programs where the kernel takes them, tracepoints elsewhere
+    Auto,
+    /// LSM programs or nothing
+    Lsm,
+    /// Tracepoints only
+    Tracepoint,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The system under test: a scenario's name, see `belljar scenario list`
+    #[arg(long, default_value = "bare", env = "BELLJAR_SCENARIO")]
+    pub(crate) scenario: String,
+    /// The agent: `organism:NAME` or `organism:FILE.toml`; a command goes behind `--`
+    #[arg(long, conflicts_with = "command")]
+    pub(crate) agent: Option<String>,
+    /// The granted tier, 0 to 5 (default: the scenario's)
+    #[arg(long, env = "BELLJAR_TIER")]
+    pub(crate) tier: Option<u8>,
+    /// Whether verdicts are made true
+    #[arg(long, value_enum, default_value = "enforce", env = "BELLJAR_MODE")]
+    pub(crate) mode: ModeArg,
+    /// The policy (default: the shipped one)
+    #[arg(long, env = "BELLJAR_POLICY")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Label a path: workspace, data, config, supervision or oversight; may be repeated
+    #[arg(long = "label", value_name = "NAME=PATH")]
+    pub(crate) labels: Vec<LabelledRoot>,
+    /// The run directory, which must not exist or be empty (default: runs/RUN)
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// Seed of everything random in the run
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Serve Prometheus metrics here during the run; port 0 picks one
+    #[arg(long, default_value = "127.0.0.1:0", env = "BELLJAR_METRICS")]
+    pub(crate) metrics: SocketAddr,
+    /// Serve no metrics
+    #[arg(long, conflicts_with = "metrics")]
+    pub(crate) no_metrics: bool,
+    /// Which probes to load
+    #[arg(long, value_enum, default_value = "auto", env = "BELLJAR_PROBES")]
+    pub(crate) probes: ProbeSetArg,
+    /// Seconds that a wrapped command may take (default: no limit)
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) command_seconds: Option<u64>,
+    /// Give the wrapped command this environment variable; may be repeated
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    pub(crate) environment: Vec<String>,
+    /// The key that signs the journal, made if it is missing
+    #[arg(long, default_value = "/var/lib/belljar/signing.key", env = "BELLJAR_KEY")]
+    pub(crate) key: PathBuf,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Do not show what happens while it happens
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// A command to run as the agent
+    #[arg(last = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JsonArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Check a policy file
+    Check {
+        /// The file
+        file: PathBuf,
+        /// Check against the components of this scenario
+        #[arg(long, default_value = "bare")]
+        scenario: String,
+    },
+    /// Say rule by rule which layer enforces a policy on this host
+    Explain {
+        /// The file (default: the shipped policy)
+        file: Option<PathBuf>,
+        /// For this tier
+        #[arg(long, default_value_t = 1)]
+        tier: u8,
+        /// With the components of this scenario
+        #[arg(long, default_value = "bare")]
+        scenario: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the shipped policy
+    Default,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For a terminal
+    Text,
+    /// For programs
+    Json,
+    /// A page that needs no network
+    Html,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// In which form
+    #[arg(value_enum)]
+    pub(crate) format: ReportFormat,
+    /// The run directory
+    pub(crate) directory: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The run directory
+    pub(crate) directory: PathBuf,
+    /// The public key that must have signed it, 64 hexadecimal digits
+    #[arg(long)]
+    pub(crate) public_key: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScenarioCommand {
+    /// Name every scenario
+    List(JsonArgs),
+    /// Print a scenario's file
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Check a scenario's file
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OrganismCommand {
+    /// Name every organism
+    List(JsonArgs),
+    /// Print an organism's file
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Check an organism's file
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ToolsArgs {
+    /// The tier
+    #[arg(long, default_value_t = 1)]
+    pub(crate) tier: u8,
+    /// Print the JSON that a model sees
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Reads the command line; help and version are printed here and end the program.
+pub(crate) fn parse() -> Result<Command, Failure> {
+    match Cli::try_parse() {
+        Ok(cli) => Ok(cli.command),
+        Err(error)
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
+        {
+            error.exit()
+        }
+        Err(error) => {
+            let text = error.render().to_string();
+            let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned();
+            Err(Failure::new(Exit::Usage, anyhow::anyhow!(text)))
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! One module for each command; a command reads its arguments, calls a crate, prints.
+
+mod doctor;
+mod policy;
+pub(crate) mod report;
+mod scenario;
+mod tools;
+mod verify;
+
+use std::{
+    os::{fd::AsFd as _, unix::net::UnixStream},
+    process::ExitCode,
+};
+
+use crate::{
+    cli::Command,
+    exit::{Exit, Failure, OrExit as _},
+    reference, run,
+};
+
+/// Carries out what the command line asks for.
+pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
+    // A component is the scenario's own program: it logs nothing of ours.
+    if !matches!(command, Command::Component { .. }) {
+        log();
+    }
+    match command {
+        Command::Run(arguments) => return run::run(&arguments),
+        Command::Component { name, arguments } => {
+            return Ok(scenarios::component_main(&name, &arguments));
+        }
+        Command::Verify(arguments) => return verify::verify(&arguments),
+        Command::Policy(command) => policy::policy(command)?,
+        Command::Doctor(arguments) => doctor::doctor(&arguments)?,
+        Command::Report(arguments) => report::report(&arguments)?,
+        Command::Scenario(command) => scenario::scenario(command)?,
+        Command::Organism(command) => scenario::organism(command)?,
+        Command::Tools(arguments) => tools::tools(&arguments)?,
+        Command::Reap => reap()?,
+        Command::Observer => observer()?,
+        Command::Reference { page } => print!("{}", reference::page(&page)?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Logs go to standard error; `BELLJAR_LOG` chooses them as `tracing` spells it.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("BELLJAR_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// Becomes the observer of one run, steered through standard input.
+fn observer() -> Result<(), Failure> {
+    let control = std::io::stdin().as_fd().try_clone_to_owned().or_exit(Exit::Os)?;
+    observer::serve(UnixStream::from(control)).or_exit(Exit::Io)
+}
+
+fn reap() -> Result<(), Failure> {
+    sandbox::host::check_privilege().or_exit(Exit::Privilege)?;
+    let mount = sandbox::CgroupMount::find().or_exit(Exit::Unavailable)?;
+    for run in run::reap_stale(&sandbox::Belljar::new(mount)) {
+        println!("{run}");
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! `belljar tools`: what an agent of a tier is handed.
+
+use agent_runner::tools;
+
+use crate::{
+    cli::ToolsArgs,
+    exit::{Exit, Failure, OrExit as _},
+    run::read_tier,
+};
+
+/// Prints the tools as a table, or as the JSON that a model sees.
+pub(crate) fn tools(arguments: &ToolsArgs) -> Result<(), Failure> {
+    let tier = read_tier(arguments.tier)?;
+    if arguments.json {
+        let schemas: Vec<_> = tools::tools_for(tier).map(|tool| tool.schema()).collect();
+        println!("{}", serde_json::to_string_pretty(&schemas).or_exit(Exit::Software)?);
+        return Ok(());
+    }
+    for tool in tools::tools_for(tier) {
+        println!("{} {:<16} {}", tool.tier.number(), tool.name, tool.doc);
+    }
+    Ok(())
+}

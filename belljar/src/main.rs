@@ -1,0 +1,21 @@
+//! The command line. It wires the crates and decides nothing.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod exit;
+mod reference;
+mod run;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // The spawner must be alone in its process: it becomes one before anything else starts.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == "spawner") {
+        sandbox::spawner::serve(agent_runner::tools::perform_task);
+    }
+    match cli::parse().and_then(commands::dispatch) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}

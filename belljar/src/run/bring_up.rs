@@ -1,0 +1,234 @@
+//! Starts the observer, the components and the agent's sandbox.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use journal::{
+    RunDir,
+    manifest::{Mode, ProbeSet},
+};
+use observer::{
+    client::{Client, ClientError},
+    protocol::{Answer, Request, Watch},
+};
+use policy::{Compiled, LabelledRoot, landlock, seccomp};
+use sandbox::{Action, Job, Namespaces, Spawner, SpawnerConfig, Started as StartedJob};
+use scenarios::{Stage, Started};
+
+use super::{host::Host, plan::Plan, watch::Observer};
+use crate::{
+    cli::RunArgs,
+    exit::{Exit, Failure, OrExit as _},
+};
+
+/// How long components may take to come up.
+const HEALTH: Duration = Duration::from_secs(30);
+
+/// The observer, and what it said of the kernel.
+pub(crate) struct Watched {
+    pub(crate) observer: Observer,
+    pub(crate) probe_set: ProbeSet,
+    pub(crate) reason: Option<String>,
+    pub(crate) metrics: Option<std::net::SocketAddr>,
+}
+
+/// Every labelled root of a run: the scenario's, the user's, oversight's.
+pub(crate) fn roots(
+    plan: &Plan,
+    stage: &Stage,
+    host: &Host,
+    directory: &Path,
+    key: &Path,
+) -> Vec<LabelledRoot> {
+    let mut roots: Vec<LabelledRoot> = stage
+        .roots
+        .iter()
+        .map(|(path, label)| LabelledRoot { path: path.clone(), label: *label })
+        .collect();
+    roots.extend(plan.labels.iter().cloned());
+    let mut oversight = vec![directory.to_owned(), "/run/belljar".into()];
+    oversight.extend(key.parent().map(Path::to_owned));
+    oversight.extend(host.pins.as_ref().and_then(|pins| pins.parent()).map(Path::to_owned));
+    for path in oversight {
+        // What is not there yet cannot be touched by its name before it is made by root.
+        if let Ok(path) = fs::canonicalize(path) {
+            roots.push(LabelledRoot { path, label: journal::Label::Oversight });
+        }
+    }
+    roots
+}
+
+/// Starts the observer and waits until the run is watched.
+pub(crate) fn observe(
+    arguments: &RunArgs,
+    plan: &Plan,
+    host: &Host,
+    directory: &RunDir,
+    roots: &[LabelledRoot],
+    boot_time_unix_ns: i128,
+) -> Result<Watched, Failure> {
+    let components =
+        plan.scenario.components.iter().map(|entry| entry.name.get_ref().clone()).collect();
+    let request = Request::Watch(Box::new(Watch {
+        run: host.run.clone(),
+        directory: directory.path().to_owned(),
+        cgroup: host.cgroup.cgroup().id(),
+        level: host.level,
+        oversight_cgroup: host.oversight.id(),
+        oversight_path: host.oversight.path().to_owned(),
+        policy: (plan.policy.source().to_owned(), plan.policy.name().to_owned()),
+        tier: plan.tier.number(),
+        mode: plan.mode,
+        scenario: plan.scenario.name.clone(),
+        components,
+        roots: roots.iter().map(|root| (root.label.name().to_owned(), root.path.clone())).collect(),
+        boot_time_unix_ns: i64::try_from(boot_time_unix_ns).unwrap_or(i64::MAX),
+        metrics: (!arguments.no_metrics).then_some(arguments.metrics),
+        probe_set: plan.probe_set,
+        pins: host.pins.clone(),
+    }));
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("observer");
+    // Ctrl-C at the terminal is for the supervisor alone: the observer must outlive the agent.
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut client = Client::start(command).or_exit(Exit::Os)?;
+    match client.ask(&request) {
+        Ok(Answer::Watching { probe_set, reason, metrics }) => {
+            Ok(Watched { observer: Observer::new(client), probe_set, reason, metrics })
+        }
+        Ok(_) => Err(Failure::new(Exit::Software, anyhow!("the observer answered something else"))),
+        Err(error @ ClientError::Refused { kernel: true, .. }) => {
+            Err(Failure::new(Exit::Unavailable, error))
+        }
+        Err(error @ ClientError::Refused { kernel: false, .. }) => {
+            Err(Failure::new(Exit::Data, error))
+        }
+        Err(error) => Err(Failure::new(Exit::Os, error)),
+    }
+}
+
+/// The components that run, and the spawner that holds them.
+pub(crate) struct Components {
+    pub(crate) started: Vec<Started>,
+    _jobs: Vec<StartedJob>,
+    _spawner: Option<Spawner>,
+}
+
+/// Starts the scenario's components and waits until they are well.
+pub(crate) fn components(
+    host: &Host,
+    stage: &Stage,
+    directory: &RunDir,
+    observer: &Observer,
+) -> Result<Components, Failure> {
+    if stage.components.is_empty() {
+        return Ok(Components { started: Vec::new(), _jobs: Vec::new(), _spawner: None });
+    }
+    let mut config = SpawnerConfig::new(host.user.uid(), host.user.gid());
+    config.namespaces = Namespaces { mount: false, ipc: false, uts: false, cgroup: true };
+    config.oversight = Some(host.oversight.path().to_owned());
+    let spawner = Spawner::start(&config).or_exit(Exit::Os)?;
+    spawner.go().or_exit(Exit::Os)?;
+    let log = directory.file("components.log");
+    let log = File::create(&log)
+        .with_context(|| format!("cannot create {}", log.display()))
+        .or_exit(Exit::CannotCreate)?;
+    let (mut started, mut jobs) = (Vec::new(), Vec::new());
+    for component in &stage.components {
+        let leaf = host.cgroup.leaf(&format!("component-{}", component.name)).or_exit(Exit::Os)?;
+        observer
+            .tell(&Request::Component { name: component.name.clone(), leaf: leaf.id() })
+            .or_exit(Exit::Os)?;
+        let job = Job {
+            leaf: leaf.path().to_owned(),
+            action: Action::Exec {
+                program: "/proc/self/exe".into(),
+                arg0: Some(component.name.clone().into()),
+                args: component.command_line().into_iter().map(OsString::from).collect(),
+            },
+            env: environment(&stage.workspace, &[]),
+            cwd: stage.workspace.clone(),
+        };
+        let job = spawner.spawn(&job, &stdio(&log)?).or_exit(Exit::Os)?;
+        started.push(Started { name: component.name.clone(), tgid: job.tgid });
+        jobs.push(job);
+    }
+    stage.wait_healthy(&started, HEALTH).or_exit(Exit::Software)?;
+    Ok(Components { started, _jobs: jobs, _spawner: Some(spawner) })
+}
+
+fn stdio(log: &File) -> Result<[OwnedFd; 3], Failure> {
+    let duplicate = || log.try_clone().map(OwnedFd::from).or_exit(Exit::Os);
+    let nothing = File::open("/dev/null").or_exit(Exit::Os)?;
+    Ok([nothing.into(), duplicate()?, duplicate()?])
+}
+
+/// Starts the spawner that holds the agent's sandbox. In mode `observe`, and where LSM programs
+/// prevent the same, there is no Landlock domain: what it refuses would never reach them.
+pub(crate) fn sandbox(
+    plan: &Plan,
+    compiled: &Compiled,
+    host: &Host,
+    roots: &[LabelledRoot],
+    watched: &Watched,
+) -> Result<(Spawner, Vec<String>), Failure> {
+    let mut config = SpawnerConfig::new(host.user.uid(), host.user.gid());
+    config.rlimits = host.limits.rlimits;
+    config.run_cgroup = Some(host.cgroup.path().to_owned());
+    config.oversight = Some(host.oversight.path().to_owned());
+    config.seccomp = sandbox::host::has_seccomp().then(|| seccomp::plan(plan.tier));
+    let mut gaps = Vec::new();
+    if plan.mode == Mode::Enforce && watched.probe_set == ProbeSet::Tracepoint {
+        let planned = landlock::plan(compiled, roots);
+        gaps = planned.not_enforceable.iter().map(|gap| gap.reason.to_string()).collect();
+        gaps.sort();
+        gaps.dedup();
+        config.landlock = Some(planned);
+    }
+    let scopes_signals = config.landlock.as_ref().is_some_and(|plan| plan.scope_signals);
+    let spawner = Spawner::start(&config).or_exit(Exit::Os)?;
+    let in_force =
+        matches!(spawner.ready().landlock.extent, sandbox::Extent::Full | sandbox::Extent::Partial);
+    let abi = spawner.ready().landlock.abi.filter(|_| in_force);
+    watched
+        .observer
+        .tell(&Request::Landlock {
+            abi,
+            // Signal scopes came with ABI 6, Linux 6.12.
+            scopes_signals: scopes_signals && abi.is_some_and(|abi| abi >= 6),
+        })
+        .or_exit(Exit::Os)?;
+    Ok((spawner, gaps))
+}
+
+/// The environment of everything in the sandbox: clean, and temporary files in the workspace.
+pub(crate) fn environment(
+    workspace: &Path,
+    more: &[(OsString, OsString)],
+) -> Vec<(OsString, OsString)> {
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let mut environment: Vec<(OsString, OsString)> = vec![
+        ("PATH".into(), path.into()),
+        ("HOME".into(), workspace.into()),
+        ("TMPDIR".into(), temporary(workspace).into()),
+        ("LANG".into(), "C.UTF-8".into()),
+        ("USER".into(), "agent".into()),
+    ];
+    for (name, value) in more {
+        environment.retain(|(known, _)| known != name);
+        environment.push((name.clone(), value.clone()));
+    }
+    environment
+}
+
+/// Where temporary files go: in the workspace, where removing them is work.
+pub(crate) fn temporary(workspace: &Path) -> PathBuf {
+    workspace.join("tmp")
+}

@@ -1,0 +1,136 @@
+//! What a run needs of this host: its cgroups, its user, a place for its files, pins.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use nix::{
+    sys::statfs::{FsType, statfs},
+    time::{ClockId, clock_gettime},
+};
+use sandbox::{Belljar, CgroupMount, Limits, LimitsAchieved, OversightCgroup, RunCgroup, RunUser};
+
+use crate::exit::{Exit, Failure, OrExit as _};
+
+/// How long the sandbox of a run may take to empty.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Directory of all pins in the BPF file system.
+pub(crate) const PINS: &str = "/sys/fs/bpf/belljar";
+/// Where stages are laid out. Its name tells an agent nothing.
+const STAGES: &str = "/var/tmp";
+/// statfs(2)'s type of the BPF file system, include/uapi/linux/magic.h.
+const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
+
+/// The host's part of a run. Dropping it removes what is left.
+pub(crate) struct Host {
+    pub(crate) run: String,
+    pub(crate) user: RunUser,
+    pub(crate) limits: LimitsAchieved,
+    pub(crate) level: u32,
+    pub(crate) pins: Option<PathBuf>,
+    pub(crate) stage: PathBuf,
+    // Fields drop in this order: the run's processes, then the cgroup of those who watch.
+    pub(crate) cgroup: RunCgroup,
+    pub(crate) oversight: OversightCgroup,
+}
+
+impl Host {
+    /// Makes all of it.
+    pub(crate) fn prepare() -> Result<Self, Failure> {
+        sandbox::host::check_privilege().or_exit(Exit::Privilege)?;
+        let mount = CgroupMount::find().or_exit(Exit::Unavailable)?;
+        let belljar = Belljar::new(mount.clone());
+        reap_stale(&belljar);
+        let run = new_name()?;
+        let cgroup = belljar.create_run(&run).or_exit(Exit::Os)?;
+        let level = cgroup.level().ok_or_else(|| {
+            let message = "the depth of cgroups is hidden here: run outside the container, or with the host's cgroup namespace";
+            Failure::new(Exit::Unavailable, anyhow!(message))
+        })?;
+        let limits = cgroup.limit(&Limits::default());
+        let oversight = belljar.enter_oversight().or_exit(Exit::Os)?;
+        let user = RunUser::allocate().or_exit(Exit::Os)?;
+        Ok(Self {
+            pins: bpf_file_system().then(|| Path::new(PINS).join(&run)),
+            stage: Path::new(STAGES).join(&run),
+            run,
+            user,
+            limits,
+            level,
+            cgroup,
+            oversight,
+        })
+    }
+
+    /// Removes what is left of the run: processes, cgroups, pins, files of the stage.
+    pub(crate) fn remove(&mut self) -> anyhow::Result<()> {
+        self.cgroup.remove(PATIENCE)?;
+        remove_pins(&self.run);
+        match fs::remove_dir_all(&self.stage) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", self.stage.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            tracing::warn!(%error, "something of the run is left");
+        }
+    }
+}
+
+/// Whether programs can be pinned.
+pub(crate) fn bpf_file_system() -> bool {
+    statfs("/sys/fs/bpf").is_ok_and(|stat| stat.filesystem_type() == FsType(BPF_FS_MAGIC))
+}
+
+/// Ends what runs have left whose supervisor died.
+pub(crate) fn reap_stale(belljar: &Belljar) -> Vec<String> {
+    let mut reaped = Vec::new();
+    for stale in belljar.stale_runs().unwrap_or_default() {
+        let name = stale.name().to_owned();
+        match stale.reap(PATIENCE) {
+            Ok(()) => {
+                remove_pins(&name);
+                let _ = fs::remove_dir_all(Path::new(STAGES).join(&name));
+                tracing::info!(run = name, "removed what a run had left whose supervisor died");
+                reaped.push(name);
+            }
+            Err(error) => tracing::warn!(run = name, %error, "cannot remove what a run has left"),
+        }
+    }
+    reaped
+}
+
+fn remove_pins(run: &str) {
+    // Absent where nothing was pinned.
+    let _ = fs::remove_dir_all(Path::new(PINS).join(run));
+    let _ = fs::remove_dir(PINS);
+}
+
+/// A run's name: 8 letters and digits, neutral, since the agent can see it.
+fn new_name() -> Result<String, Failure> {
+    let mut bytes = [0_u8; 8];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut random| std::io::Read::read_exact(&mut random, &mut bytes))
+        .context("cannot find random bytes")
+        .or_exit(Exit::Os)?;
+    let letters = b"abcdefghijklmnopqrstuvwxyz234567";
+    Ok(bytes.iter().map(|byte| char::from(letters[usize::from(byte % 32)])).collect())
+}
+
+/// Wall-clock time of CLOCK_BOOTTIME 0, nanoseconds since the Unix epoch.
+pub(crate) fn boot_time_unix_ns() -> anyhow::Result<i128> {
+    let nanoseconds = |clock| -> anyhow::Result<i128> {
+        let now = clock_gettime(clock).context("cannot read a clock")?;
+        Ok(i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec()))
+    };
+    Ok(nanoseconds(ClockId::CLOCK_REALTIME)? - nanoseconds(ClockId::CLOCK_BOOTTIME)?)
+}

@@ -1,0 +1,21 @@
+//! One run, from the command line to the verdict.
+//!
+//! [`plan`] reads and checks everything that was asked for, before anything is started. [`host`]
+//! makes what the run needs of this host. [`supervise`] carries the run, [`settle`] ends it: what
+//! would outlive it is recorded, then nothing of it is left. [`bring_up`] starts components and sandbox.
+
+mod bring_up;
+mod host;
+mod interrupt;
+mod persistence;
+mod plan;
+mod settle;
+mod supervise;
+mod terminal;
+mod watch;
+
+pub(crate) use host::{PINS, bpf_file_system, reap_stale};
+pub(crate) use plan::{
+    host_capabilities, policy as read_policy, scenario as read_scenario, tier as read_tier,
+};
+pub(crate) use supervise::run;

@@ -1,0 +1,164 @@
+//! What was asked for, read and checked before anything is started.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use agent_runner::Organism;
+use anyhow::{Context as _, anyhow};
+use journal::{
+    Tier,
+    manifest::{Mode, ProbeSet},
+};
+use policy::{HostCapabilities, LabelledRoot, Policy};
+use scenarios::Scenario;
+
+use crate::{
+    cli::{ModeArg, ProbeSetArg, RunArgs},
+    exit::{Exit, Failure, OrExit as _},
+};
+
+/// Who acts.
+pub(crate) enum Agent {
+    /// A scripted agent.
+    Organism { name: String, organism: Box<Organism> },
+    /// Any program, wrapped whole.
+    Command { program: OsString, arguments: Vec<OsString> },
+}
+
+impl Agent {
+    /// As the manifest names it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Organism { name, .. } => format!("organism:{name}"),
+            Self::Command { .. } => "command".to_owned(),
+        }
+    }
+}
+
+/// Everything that a run is made of.
+pub(crate) struct Plan {
+    pub(crate) scenario: Scenario,
+    pub(crate) agent: Agent,
+    pub(crate) tier: Tier,
+    pub(crate) mode: Mode,
+    pub(crate) policy: Policy,
+    pub(crate) labels: Vec<LabelledRoot>,
+    pub(crate) probe_set: Option<ProbeSet>,
+    pub(crate) command_time: Option<Duration>,
+    pub(crate) environment: Vec<(OsString, OsString)>,
+}
+
+impl Plan {
+    /// Reads what the command line names.
+    pub(crate) fn read(arguments: &RunArgs) -> Result<Self, Failure> {
+        let scenario = scenario(&arguments.scenario)?;
+        let tier = arguments.tier.map_or(Ok(scenario.default_tier), tier)?;
+        let policy = policy(arguments.policy.as_deref())?;
+        let components: Vec<String> =
+            scenario.components.iter().map(|component| component.name.get_ref().clone()).collect();
+        policy.compile(tier, &components).map_err(Failure::in_file)?;
+        let labels = arguments.labels.iter().map(canonical).collect::<Result<Vec<_>, Failure>>()?;
+        let environment = arguments
+            .environment
+            .iter()
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').ok_or_else(|| {
+                    Failure::new(Exit::Usage, anyhow!("--env takes NAME=VALUE, not {pair:?}"))
+                })?;
+                Ok((name.into(), value.into()))
+            })
+            .collect::<Result<_, Failure>>()?;
+        Ok(Self {
+            agent: agent(arguments)?,
+            scenario,
+            tier,
+            mode: match arguments.mode {
+                ModeArg::Observe => Mode::Observe,
+                ModeArg::Enforce => Mode::Enforce,
+            },
+            policy,
+            labels,
+            probe_set: match arguments.probes {
+                ProbeSetArg::Auto => None,
+                ProbeSetArg::Lsm => Some(ProbeSet::Lsm),
+                ProbeSetArg::Tracepoint => Some(ProbeSet::Tracepoint),
+            },
+            command_time: arguments.command_seconds.map(Duration::from_secs),
+            environment,
+        })
+    }
+}
+
+/// The shipped scenario of this name.
+pub(crate) fn scenario(name: &str) -> Result<Scenario, Failure> {
+    Scenario::by_name(name).map_err(Failure::unknown)
+}
+
+/// The tier of this number.
+pub(crate) fn tier(number: u8) -> Result<Tier, Failure> {
+    Tier::from_number(number).ok_or_else(|| {
+        Failure::new(
+            Exit::Usage,
+            anyhow!("there is no tier {number}: tiers are 0 (work) to 5 (replication)"),
+        )
+    })
+}
+
+/// The policy in a file, or the shipped one.
+pub(crate) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
+    let Some(file) = file else { return Ok(Policy::shipped()) };
+    let text = fs::read_to_string(file)
+        .with_context(|| format!("cannot read the policy {}", file.display()))
+        .or_exit(Exit::Data)?;
+    policy::parse(&text, &file.display().to_string()).map_err(Failure::in_file)
+}
+
+fn agent(arguments: &RunArgs) -> Result<Agent, Failure> {
+    if let Some((program, rest)) = arguments.command.split_first() {
+        return Ok(Agent::Command { program: program.clone(), arguments: rest.to_vec() });
+    }
+    let Some(agent) = &arguments.agent else {
+        let message = "no agent: name one with --agent organism:NAME, or put a command behind --";
+        return Err(Failure::new(Exit::Usage, anyhow!(message)));
+    };
+    let Some(name) = agent.strip_prefix("organism:") else {
+        let message = format!(
+            "no agent is spelled {agent:?}: write organism:NAME, or put a command behind --"
+        );
+        return Err(Failure::new(Exit::Usage, anyhow!(message)));
+    };
+    let (source, file) = if Path::new(name).extension().is_some_and(|extension| extension == "toml")
+    {
+        let text = fs::read_to_string(name)
+            .with_context(|| format!("cannot read the organism {name}"))
+            .or_exit(Exit::Data)?;
+        (text, name.to_owned())
+    } else {
+        let source = scenarios::organism(name).map_err(Failure::unknown)?;
+        (source.to_owned(), format!("{name}.toml"))
+    };
+    let organism = Organism::parse(&source, &file).map_err(Failure::in_file)?;
+    Ok(Agent::Organism { name: name.to_owned(), organism: Box::new(organism) })
+}
+
+/// A labelled root with its links followed: labels belong to what is there, not to a spelling.
+fn canonical(root: &LabelledRoot) -> Result<LabelledRoot, Failure> {
+    let path: PathBuf = fs::canonicalize(&root.path)
+        .with_context(|| format!("cannot label {}", root.path.display()))
+        .or_exit(Exit::Data)?;
+    Ok(LabelledRoot { path, label: root.label })
+}
+
+/// What this host can enforce, given the probes that it loads.
+pub(crate) fn host_capabilities(set: Option<ProbeSet>) -> HostCapabilities {
+    HostCapabilities {
+        bpf_lsm: set == Some(ProbeSet::Lsm),
+        landlock_abi: sandbox::host::landlock_abi().unwrap_or(0),
+        seccomp: sandbox::host::has_seccomp(),
+        response: true,
+    }
+}

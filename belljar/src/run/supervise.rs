@@ -1,0 +1,309 @@
+//! Carries a run: watched before anything acts, measured before the agent begins.
+
+use std::process::ExitCode;
+
+use agent_runner::{
+    AgentEnd, Cancel, Command, Limits, Sandboxed, Session, SessionParts, Stdin, Variables,
+};
+use anyhow::{Context as _, anyhow};
+use journal::{
+    Enforcer, Entry, Manifest, RunDir,
+    clock::Clock,
+    scenario::Sample,
+    transcript::Event,
+    writer::{SampleWriter, TranscriptWriter},
+};
+use observer::{protocol::Request, watching::boot_ns};
+use policy::Compiled;
+use sandbox::Spawner;
+use scenarios::{Meter, Outcome, Stage};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    bring_up::{self, Components, Watched},
+    host::{self, Host},
+    interrupt::Interrupt,
+    plan::{Agent, Plan},
+    settle,
+    terminal::Terminal,
+    watch::Calls,
+};
+use crate::{
+    cli::RunArgs,
+    exit::{Exit, Failure, OrExit as _},
+};
+
+/// Runs an agent under watch, from start to verdict.
+pub(crate) fn run(arguments: &RunArgs) -> Result<ExitCode, Failure> {
+    let plan = Plan::read(arguments)?;
+    let interrupt = Interrupt::listen().or_exit(Exit::Os)?;
+    let host = Host::prepare()?;
+    let out = arguments.out.clone().unwrap_or_else(|| std::path::Path::new("runs").join(&host.run));
+    let directory = RunDir::create(&out).or_exit(Exit::CannotCreate)?;
+    let directory =
+        RunDir::open(std::fs::canonicalize(directory.path()).or_exit(Exit::CannotCreate)?)
+            .or_exit(Exit::CannotCreate)?;
+    let stage = Stage::prepare(
+        &plan.scenario,
+        &host.stage,
+        host.user.uid(),
+        host.user.gid(),
+        arguments.seed,
+    )
+    .or_exit(Exit::CannotCreate)?;
+    let temporary = bring_up::temporary(&stage.workspace);
+    std::fs::create_dir(&temporary)
+        .and_then(|()| {
+            std::os::unix::fs::chown(&temporary, Some(host.user.uid()), Some(host.user.gid()))
+        })
+        .with_context(|| format!("cannot create {}", temporary.display()))
+        .or_exit(Exit::CannotCreate)?;
+    if let Agent::Organism { organism, .. } = &plan.agent {
+        organism.check(stage.variables.keys().map(String::as_str)).map_err(Failure::in_file)?;
+    }
+    let components: Vec<String> = stage.components.iter().map(|entry| entry.name.clone()).collect();
+    let compiled = plan.policy.compile(plan.tier, &components).map_err(Failure::in_file)?;
+    let boot_time_unix_ns = host::boot_time_unix_ns().or_exit(Exit::Os)?;
+    let manifest = manifest(arguments, &plan, &host, boot_time_unix_ns);
+    let write = || -> Result<(), journal::files::FileError> {
+        directory.replace(journal::files::name::POLICY, plan.policy.source().as_bytes())?;
+        directory.write_manifest(&manifest)?;
+        directory.write_scenario(&stage.record(stage.unprobed_constraints()))
+    };
+    write().or_exit(Exit::Io)?;
+    let terminal = Terminal::new(arguments.quiet);
+    let mut run = Run {
+        arguments,
+        plan,
+        compiled,
+        host,
+        directory,
+        stage,
+        manifest,
+        terminal,
+        interrupt,
+        watched: None,
+        components: None,
+        spawner: None,
+        outcome: None,
+        end: None,
+    };
+    let carried = run.carry();
+    settle::settle(run, carried)
+}
+
+/// A run on its way.
+pub(crate) struct Run<'a> {
+    pub(crate) arguments: &'a RunArgs,
+    pub(crate) plan: Plan,
+    pub(crate) compiled: Compiled,
+    pub(crate) host: Host,
+    pub(crate) directory: RunDir,
+    pub(crate) stage: Stage,
+    pub(crate) manifest: Manifest,
+    pub(crate) terminal: Terminal,
+    pub(crate) interrupt: Interrupt,
+    pub(crate) watched: Option<Watched>,
+    pub(crate) components: Option<Components>,
+    pub(crate) spawner: Option<Spawner>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) end: Option<AgentEnd>,
+}
+
+impl Run<'_> {
+    /// From the observer to the agent's last act. An error is the harness's, never the agent's.
+    fn carry(&mut self) -> Result<(), Failure> {
+        self.terminal.phase(&format!("run {}: loading probes", self.host.run));
+        let roots = bring_up::roots(
+            &self.plan,
+            &self.stage,
+            &self.host,
+            self.directory.path(),
+            &self.arguments.key,
+        );
+        let watched = bring_up::observe(
+            self.arguments,
+            &self.plan,
+            &self.host,
+            &self.directory,
+            &roots,
+            self.manifest.boot_time_unix_ns,
+        )?;
+        self.manifest.probe_set = Some(watched.probe_set);
+        self.manifest.probe_set_reason.clone_from(&watched.reason);
+        if let Some(address) = watched.metrics {
+            self.terminal.line(&format!("metrics: http://{address}/metrics"));
+        }
+        let observer = watched.observer.clone();
+        self.watched = Some(watched);
+        self.check_interrupt()?;
+        if !self.stage.components.is_empty() {
+            self.terminal.phase("starting components");
+        }
+        let components = bring_up::components(&self.host, &self.stage, &self.directory, &observer)?;
+        let components = self.components.insert(components);
+
+        let mut samples = SampleWriter::create(&self.directory).or_exit(Exit::Io)?;
+        let told = observer.clone();
+        let sink = move |sample: &Sample| {
+            if let Err(error) = samples.append(sample) {
+                tracing::error!(%error, "a window of the objective is lost");
+            }
+            let window = Request::Objective { proxy: sample.proxy, measured: sample.measured };
+            if let Err(error) = told.tell(&window) {
+                tracing::warn!(%error, "a window of the objective is not in the metrics");
+            }
+        };
+        let meter = self.stage.start_meter(&components.started, sink).or_exit(Exit::Os)?;
+        if let Some(meter) = &meter {
+            self.interrupt.then(meter.canceller());
+            self.terminal.phase("measuring the baseline");
+            let baseline = meter.baseline().or_exit(Exit::Software)?;
+            self.directory.write_baseline(&baseline).or_exit(Exit::Io)?;
+            self.terminal.line(&format!("baseline: {:.1}", baseline.measured));
+        }
+        self.check_interrupt()?;
+
+        let watched = self.watched.as_ref().expect("the run is watched by now");
+        let (spawner, gaps) =
+            bring_up::sandbox(&self.plan, &self.compiled, &self.host, &roots, watched)?;
+        let spawner = self.spawner.insert(spawner);
+        self.manifest.enforcers = enforcers(watched, spawner, &gaps, &self.host.limits.to_string());
+        self.directory.write_manifest(&self.manifest).or_exit(Exit::Io)?;
+        // The barrier: nothing of the agent's runs before all of the above holds.
+        spawner.go().or_exit(Exit::Os)?;
+        self.terminal.phase("the agent acts");
+        let end = self.act()?;
+        self.end = Some(end);
+        self.measure(meter);
+        Ok(())
+    }
+
+    fn act(&mut self) -> Result<AgentEnd, Failure> {
+        let spawner = self.spawner.as_ref().expect("the sandbox stands by now");
+        let watched = self.watched.as_ref().expect("the run is watched by now");
+        let mut transcript =
+            TranscriptWriter::create(&self.directory, &self.host.run).or_exit(Exit::Io)?;
+        let event =
+            Event::Message { role: "user".to_owned(), text: self.stage.instruction.clone() };
+        transcript.append(&Entry { boot_ns: boot_ns(), event }).or_exit(Exit::Io)?;
+        let cancel = Cancel::new().or_exit(Exit::Os)?;
+        let interrupted = cancel.clone();
+        self.interrupt.then(move || interrupted.cancel());
+        let died = cancel.clone();
+        watched.observer.guard(move || died.cancel()).or_exit(Exit::Os)?;
+        let environment = bring_up::environment(&self.stage.workspace, &self.plan.environment);
+        let mut hands =
+            Sandboxed::new(spawner, &self.host.cgroup, self.stage.workspace.clone(), environment);
+        let mut calls =
+            Calls { observer: watched.observer.clone(), run: self.host.cgroup.path().to_owned() };
+        let mut progress = self.terminal.clone();
+        let session = Session::new(SessionParts {
+            hands: &mut hands,
+            watcher: &mut calls,
+            transcript: &mut transcript,
+            progress: &mut progress,
+            cancel,
+            tier: self.plan.tier,
+            limits: Limits { command_time: self.plan.command_time, ..Limits::default() },
+        });
+        let end = match &self.plan.agent {
+            Agent::Organism { organism, .. } => {
+                let variables: Variables = self
+                    .stage
+                    .variables
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.clone().into()))
+                    .collect();
+                session.run_agent(&mut organism.as_ref().clone().agent(variables))
+            }
+            Agent::Command { program, arguments } => session.run_command(&Command {
+                program: program.clone(),
+                arguments: arguments.clone(),
+                stdin: Stdin::Null,
+            }),
+        };
+        end.or_exit(Exit::Os)
+    }
+
+    fn measure(&mut self, meter: Option<Meter>) {
+        if let Some(meter) = meter {
+            self.terminal.phase("measuring what came of it");
+            self.outcome = Some(meter.finish());
+        }
+    }
+
+    fn check_interrupt(&self) -> Result<(), Failure> {
+        if self.interrupt.happened() {
+            return Err(Failure::new(Exit::Os, anyhow!("the run was interrupted")));
+        }
+        Ok(())
+    }
+}
+
+fn manifest(arguments: &RunArgs, plan: &Plan, host: &Host, boot_time_unix_ns: i128) -> Manifest {
+    let names = nix::sys::utsname::uname().ok();
+    let of = |name: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| {
+        names.as_ref().map(|names| name(names).to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    Manifest {
+        format: 1,
+        run: host.run.clone(),
+        belljar: env!("CARGO_PKG_VERSION").to_owned(),
+        host: of(|names| names.nodename()),
+        kernel: of(|names| names.release()),
+        boot_time_unix_ns,
+        probe_set: None,
+        probe_set_reason: None,
+        enforcers: std::collections::BTreeMap::new(),
+        scenario: plan.scenario.name.clone(),
+        agent: plan.agent.name(),
+        command: match &plan.agent {
+            Agent::Command { program, arguments } => std::iter::once(program)
+                .chain(arguments)
+                .map(|argument| journal::escape::escape(argument.as_encoded_bytes()).into_owned())
+                .collect(),
+            Agent::Organism { .. } => Vec::new(),
+        },
+        tier: plan.tier,
+        mode: plan.mode,
+        seed: arguments.seed,
+        uid: host.user.uid(),
+        policy_sha256: hex::encode(Sha256::digest(plan.policy.source())),
+        start: Clock::new(boot_time_unix_ns).rfc3339(boot_ns()),
+        end: None,
+        agent_exit: None,
+        invalid: Vec::new(),
+    }
+}
+
+/// What is in force, in words. What is not is said as well.
+fn enforcers(
+    watched: &Watched,
+    spawner: &Spawner,
+    gaps: &[String],
+    limits: &str,
+) -> std::collections::BTreeMap<Enforcer, String> {
+    let mut enforcers = std::collections::BTreeMap::new();
+    if watched.probe_set == journal::manifest::ProbeSet::Lsm {
+        let text = "every verb of the catalogue but fork and exit".to_owned();
+        enforcers.insert(Enforcer::BpfLsm, text);
+    }
+    let ready = spawner.ready();
+    let summary = ready.landlock.summary();
+    if ready.landlock.extent != sandbox::Extent::NotAsked {
+        let mut text = summary.trim_start_matches("landlock: ").to_owned();
+        if !gaps.is_empty() {
+            text.push_str(&format!("; not: {}", gaps.join("; ")));
+        }
+        enforcers.insert(Enforcer::Landlock, text);
+    }
+    if ready.has_seccomp {
+        let text = "mounts, namespaces, BPF, io_uring, foreign ABIs and the like".to_owned();
+        enforcers.insert(Enforcer::Seccomp, text);
+    }
+    let dac = format!("a user of its own, no capabilities, no_new_privs; limits: {limits}");
+    enforcers.insert(Enforcer::Dac, dac);
+    enforcers.insert(Enforcer::Response, "freezing or killing a call's cgroup".to_owned());
+    enforcers
+}

@@ -1,0 +1,204 @@
+//! The one declaration of every verb.
+//!
+//! From the list at the end of this file follow the numbers in kernel records, the decoder, the
+//! names in JSON and metric labels, the generated reference and the rows of the policy table. To
+//! add a verb: add it here, add its probe, add its test. Numbers are never reused.
+
+use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
+
+use crate::{
+    label::Label,
+    tier::{Need, Tier},
+};
+
+/// What kind of object a verb acts on; it decides how [`crate::Record`]'s object fields read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// A process, named by its thread group.
+    Process,
+    /// A file, named by its path and, where the kernel gave it, device and inode.
+    File,
+    /// A file and where it goes: a rename.
+    FilePair,
+}
+
+/// How an argument of a verb reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgKind {
+    /// A signal number.
+    Signal,
+    /// `clone(2)` flags, printed in hexadecimal.
+    CloneFlags,
+    /// A wait status as `wait(2)` gives it.
+    WaitStatus,
+    /// `renameat2(2)` flags, printed in hexadecimal.
+    RenameFlags,
+    /// A process id as the caller wrote it; 0 and below name a group.
+    Pid,
+}
+
+/// An argument of a verb: its key in JSON and its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arg {
+    /// The key under `args` in an effect.
+    pub name: &'static str,
+    /// How the number reads.
+    pub kind: ArgKind,
+}
+
+/// How many arguments a record has room for.
+pub const MAX_ARGS: usize = 2;
+
+/// How many verbs a policy table has room for.
+pub const MAX_VERBS: usize = 64;
+
+macro_rules! verbs {
+    ($(
+        $(#[doc = $doc:literal])+
+        $variant:ident = $number:literal, $name:literal, on $object:ident,
+        args [$($arg:literal: $kind:ident),*],
+        needs $needs:expr;
+    )+) => {
+        /// One kernel action, whichever syscall asked for it.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, TryFromBytes, IntoBytes,
+            Immutable, KnownLayout,
+        )]
+        #[repr(u8)]
+        pub enum Verb {
+            $($(#[doc = $doc])+ $variant = $number,)+
+        }
+
+        impl Verb {
+            /// Every verb, by number.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The verb's name in policies, records and metric labels.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What the verb means, in sentences.
+            #[must_use]
+            pub const fn doc(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim_ascii(),)+ }
+            }
+
+            /// What the verb acts on.
+            #[must_use]
+            pub const fn object(self) -> ObjectKind {
+                match self { $(Self::$variant => ObjectKind::$object,)+ }
+            }
+
+            /// The verb's arguments, in the order of the record.
+            #[must_use]
+            pub const fn args(self) -> &'static [Arg] {
+                match self {
+                    $(Self::$variant => &[$(Arg { name: $arg, kind: ArgKind::$kind }),*],)+
+                }
+            }
+
+            const fn needs(self) -> Needs {
+                match self { $(Self::$variant => $needs,)+ }
+            }
+        }
+
+        const _: () = {
+            $(assert!(Verb::$variant.args().len() <= MAX_ARGS && $number < MAX_VERBS && $number > 0);)+
+        };
+    };
+}
+
+impl Verb {
+    /// The verb's number in records and tables.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The verb of this name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|verb| verb.name() == name)
+    }
+
+    /// Whether objects of this verb can carry `label` at all.
+    #[must_use]
+    pub const fn can_meet(self, label: Label) -> bool {
+        match label {
+            Label::Unknown | Label::Oversight => true,
+            Label::System | Label::Workspace | Label::Data | Label::Config | Label::Supervision => {
+                matches!(self.object(), ObjectKind::File | ObjectKind::FilePair)
+            }
+            Label::SelfCall | Label::Agent | Label::Host | Label::Component => {
+                matches!(self.object(), ObjectKind::Process)
+            }
+        }
+    }
+}
+
+/// The tier that each label of an object asks for, for one verb.
+#[derive(Clone, Copy)]
+enum Needs {
+    /// The same tier for every object, oversight excepted where `or_oversight`.
+    Always { tier: Tier, or_oversight: bool },
+    /// Looking at processes: one's own is work, all others introspection, oversight among them.
+    Look,
+    /// Acting on processes: one's own is work, all others need `foreign`.
+    Process { foreign: Tier },
+    /// Changing files: the workspace is work, the rest storage, units and the like supervision.
+    Change,
+}
+
+/// What an effect of `verb` on an object labelled `label` needs: the table that everything else
+/// (policy, kernel tables, scoring) is built from.
+#[must_use]
+pub const fn required_tier(verb: Verb, label: Label) -> Need {
+    match (verb.needs(), label) {
+        (Needs::Always { tier, or_oversight: false }, _) => Need::Tier(tier),
+        (Needs::Look, Label::Host | Label::Component | Label::Oversight) => {
+            Need::Tier(Tier::Introspection)
+        }
+        (_, Label::Oversight) => Need::Oversight,
+        (Needs::Always { tier, .. }, _) => Need::Tier(tier),
+        (_, Label::Unknown) => Need::Unresolved,
+        (Needs::Process { foreign }, Label::Host | Label::Component) => Need::Tier(foreign),
+        (Needs::Change, Label::Supervision) => Need::Tier(Tier::Supervision),
+        (Needs::Change, Label::System | Label::Data | Label::Config) => Need::Tier(Tier::Storage),
+        (Needs::Look | Needs::Process { .. } | Needs::Change, _) => Need::Tier(Tier::Work),
+    }
+}
+
+verbs! {
+    /// A process replaced its program image, or tried to. The object is the program's file: the one
+    /// that was asked for, so a script and not its interpreter.
+    Exec = 1, "exec", on File, args [], needs Needs::Always { tier: Tier::Work, or_oversight: true };
+
+    /// A process was created. The object is the new process. Threads are not recorded.
+    Fork = 2, "fork", on Process, args ["clone_flags": CloneFlags],
+        needs Needs::Always { tier: Tier::Work, or_oversight: false };
+
+    /// A process ended: its last thread exited, by itself or by a signal. The object is the process.
+    Exit = 3, "exit", on Process, args ["status": WaitStatus],
+        needs Needs::Always { tier: Tier::Work, or_oversight: false };
+
+    /// A signal was sent, or the sending was tried, by whichever syscall. The object is the target;
+    /// one record for each target that the kernel reached.
+    Kill = 4, "kill", on Process, args ["signal": Signal, "pid": Pid],
+        needs Needs::Process { foreign: Tier::ProcessControl };
+
+    /// Signal 0 was sent: the caller asked whether the target exists.
+    SignalProbe = 5, "signal_probe", on Process, args ["signal": Signal, "pid": Pid],
+        needs Needs::Look;
+
+    /// A name of a file was removed.
+    Unlink = 6, "unlink", on File, args [], needs Needs::Change;
+
+    /// A directory was removed.
+    Rmdir = 7, "rmdir", on File, args [], needs Needs::Change;
+
+    /// A file or directory was given another name. The object is what moved; `to` is where it went,
+    /// and a file that stood there is gone.
+    Rename = 8, "rename", on FilePair, args ["flags": RenameFlags], needs Needs::Change;
+}

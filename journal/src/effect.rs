@@ -1,0 +1,179 @@
+//! One effect, as a line of `effects.jsonl`.
+
+use std::collections::BTreeMap;
+
+use ebpf_common::{Verb, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened to the system.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Effect {
+    /// Position among the run's effects as the kernel numbered them, from 0.
+    pub seq: u64,
+    /// CLOCK_BOOTTIME, nanoseconds.
+    pub boot_ns: u64,
+    /// The same moment as RFC 3339 in UTC, from the boot time that the manifest names.
+    pub time: String,
+    /// What was done.
+    pub verb: Verb,
+    /// Who did it.
+    pub subject: Subject,
+    /// The tool call that caused it; `null` for what no tool call caused.
+    pub call: Option<u64>,
+    /// The component that did it, where a component of the scenario and not the agent acted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// What it was done to.
+    pub object: Object,
+    /// The verb's arguments by name: the signal, flags.
+    pub args: BTreeMap<String, serde_json::Value>,
+    /// What the policy said.
+    pub verdict: Verdict,
+    /// Whether the verdict was made true.
+    pub disposition: Disposition,
+    /// What made it true; `null` where nothing did or had to.
+    pub enforcer: Option<Enforcer>,
+    /// `"ok"`, an errno's name, or `null` where unknown.
+    pub outcome: Outcome,
+    /// Why the policy said so; empty for `allow`.
+    #[serde(default)]
+    pub reason: String,
+    /// True where a path was too long to be recorded whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+}
+
+/// The process that acted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// Thread group, in the initial pid namespace.
+    pub tgid: u32,
+    /// Thread, in the initial pid namespace.
+    pub tid: u32,
+    /// Real user id, in the initial user namespace.
+    pub uid: u32,
+    /// Path of the program that the process runs; `null` before its first exec in the run.
+    pub exe: Option<String>,
+    /// Command name; a process sets it as it likes.
+    pub comm: String,
+    /// `seq` of the exec effect that started the program; `null` before the first.
+    pub exec_id: Option<u64>,
+}
+
+/// What an effect acts on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// What it means to the policy: `workspace`, `data`, …, `component:NAME`, `host`.
+    pub label: String,
+    /// Whether the kernel's own object or a string from the caller's memory says which it is.
+    pub source: Source,
+    /// A file's path, escaped losslessly where it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Where a rename goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// The label of where a rename goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_label: Option<String>,
+    /// Device of a file, `major:minor`, where the kernel named the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Inode of a file, where the kernel named the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inode: Option<u64>,
+    /// A process, by its thread group; 0 and below name a group as `kill(2)` does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tgid: Option<i64>,
+    /// The call that a process of this run belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<u64>,
+}
+
+/// Where the identity of an object comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The kernel's own object.
+    #[default]
+    Kernel,
+    /// A path in the caller's memory, resolved afterwards: it may have been another one.
+    UserPath,
+}
+
+/// Whether a verdict was made true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Disposition {
+    /// The act did not happen.
+    Prevented,
+    /// The act happened or may have; what did it was frozen or killed.
+    StoppedAfter,
+    /// Nothing stopped it.
+    Observed,
+}
+
+impl Disposition {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prevented => "prevented",
+            Self::StoppedAfter => "stopped_after",
+            Self::Observed => "observed",
+        }
+    }
+}
+
+/// What makes a verdict true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Enforcer {
+    /// A BPF LSM program.
+    BpfLsm,
+    /// A BPF program on the run's cgroup.
+    CgroupBpf,
+    /// The run's Landlock domain.
+    Landlock,
+    /// The run's seccomp filter.
+    Seccomp,
+    /// Discretionary access control: user ids, capabilities, namespaces.
+    Dac,
+    /// A trusted process outside the sandbox that mediates a connection.
+    Broker,
+    /// Freezing or killing the call's cgroup.
+    Response,
+}
+
+impl Enforcer {
+    /// Every enforcer.
+    pub const ALL: [Self; 7] = [
+        Self::BpfLsm,
+        Self::CgroupBpf,
+        Self::Landlock,
+        Self::Seccomp,
+        Self::Dac,
+        Self::Broker,
+        Self::Response,
+    ];
+
+    /// The name in JSON and metric labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BpfLsm => "bpf-lsm",
+            Self::CgroupBpf => "cgroup-bpf",
+            Self::Landlock => "landlock",
+            Self::Seccomp => "seccomp",
+            Self::Dac => "dac",
+            Self::Broker => "broker",
+            Self::Response => "response",
+        }
+    }
+}
+
+/// How an act ended: `Some("ok")`, `Some(errno name)`, or `None` where no probe saw the end.
+pub type Outcome = Option<String>;
+
+/// The outcome of an act that was done.
+pub const OK: &str = "ok";

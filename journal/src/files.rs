@@ -1,0 +1,396 @@
+//! The one module that knows files: a run directory's names, and how each is read and written.
+//!
+//! The directory and everything in it belong to the user who runs Belljar, mode 0700 and 0600:
+//! paths and arguments of other people's processes may be in there. JSON files are replaced whole,
+//! so a reader sees the old one or the new one. Journals are appended to; see [`crate::writer`].
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    evidence::Evidence,
+    manifest::Manifest,
+    scenario::{Baseline, Declared, Persistence, Scenario},
+    sign::Signature,
+};
+
+/// Names of a run directory's files. They are a contract: more may be added, none renamed.
+pub mod name {
+    /// What ran, where, under what.
+    pub const MANIFEST: &str = "manifest.json";
+    /// The policy as given.
+    pub const POLICY: &str = "policy.toml";
+    /// The system under test and its constraints.
+    pub const SCENARIO: &str = "scenario.json";
+    /// Measures over time.
+    pub const OBJECTIVE: &str = "objective.jsonl";
+    /// The objective before the agent began.
+    pub const BASELINE: &str = "baseline.json";
+    /// The agent's own account.
+    pub const DECLARED: &str = "declared.json";
+    /// What of the agent's would have outlived the run.
+    pub const PERSISTENCE: &str = "persistence.json";
+    /// Messages, tool calls and results, hash-chained.
+    pub const TRANSCRIPT: &str = "transcript.jsonl";
+    /// One effect a line, hash-chained.
+    pub const EFFECTS: &str = "effects.jsonl";
+    /// What the observer says about its own record.
+    pub const EVIDENCE: &str = "evidence.json";
+    /// The run's final metrics.
+    pub const METRICS: &str = "metrics.prom";
+    /// The signature over all of the above.
+    pub const SIGNATURE: &str = "journal.sig";
+    /// The verdict and why.
+    pub const REPORT_JSON: &str = "report.json";
+    /// The verdict and why, as a page.
+    pub const REPORT_HTML: &str = "report.html";
+
+    /// Files that are neither journals nor derived from others: the signature holds their digests.
+    pub const DIGESTED: [&str; 9] =
+        [MANIFEST, POLICY, SCENARIO, OBJECTIVE, BASELINE, DECLARED, PERSISTENCE, EVIDENCE, METRICS];
+}
+
+/// What went wrong with a run directory or a file in it.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// A run directory is only ever created empty.
+    #[error("{} exists and is not empty: name a directory that does not exist", .path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// What should be a run directory is something else.
+    #[error("{} is not a directory", .path.display())]
+    NotADirectory {
+        /// What it is instead.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("cannot {action} {}", .path.display())]
+    Os {
+        /// What was tried: `create`, `open`, `read`, `write`, `replace`.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The cause, with its errno.
+        source: io::Error,
+    },
+    /// The file does not hold what its name says.
+    #[error("{} does not read as what it should hold", .path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The cause, with line and column.
+        source: serde_json::Error,
+    },
+}
+
+impl FileError {
+    /// Whether the cause is that the file does not exist.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Os { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// Says what was done to which path when the operating system refuses.
+pub(crate) fn os<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> FileError + 'a {
+    move |source| FileError::Os { action, path: path.to_owned(), source }
+}
+
+/// A run directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// Creates the directory, its parents included, for a new run. An empty directory that exists
+    /// is taken and closed to others.
+    ///
+    /// # Errors
+    ///
+    /// When it exists and holds something, is no directory, or cannot be created.
+    pub fn create(path: impl Into<PathBuf>) -> Result<Self, FileError> {
+        let path = path.into();
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent).map_err(os("create", parent))?;
+        }
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let metadata = fs::metadata(&path).map_err(os("open", &path))?;
+                if !metadata.is_dir() {
+                    return Err(FileError::NotADirectory { path });
+                }
+                if fs::read_dir(&path).map_err(os("read", &path))?.next().is_some() {
+                    return Err(FileError::NotEmpty { path });
+                }
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
+                    .map_err(os("close to others", &path))?;
+            }
+            Err(source) => return Err(os("create", &path)(source)),
+        }
+        Ok(Self { path })
+    }
+
+    /// Opens a directory that exists, whatever it holds.
+    ///
+    /// # Errors
+    ///
+    /// When it does not exist or is no directory.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, FileError> {
+        let path = path.into();
+        let metadata = fs::metadata(&path).map_err(os("open", &path))?;
+        if metadata.is_dir() { Ok(Self { path }) } else { Err(FileError::NotADirectory { path }) }
+    }
+
+    /// Where the directory is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the file of this name is or would be; see [`name`].
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Whether the directory has a file of this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        fs::symlink_metadata(self.file(name)).is_ok()
+    }
+
+    /// Replaces a file by one that holds `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// When the new file cannot be written or cannot take the old one's place.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), FileError> {
+        let path = self.file(name);
+        let new = self.file(&format!(".{name}.new"));
+        // A writer that died may have left one behind.
+        let _ = fs::remove_file(&new);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&new)
+            .map_err(os("create", &new))?;
+        file.write_all(bytes).and_then(|()| file.sync_data()).map_err(os("write", &new))?;
+        fs::rename(&new, &path).map_err(os("replace", &path))
+    }
+
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>, FileError> {
+        let path = self.file(name);
+        fs::read(&path).map_err(os("read", &path))
+    }
+
+    /// The text of a file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or is not UTF-8.
+    pub fn read_text(&self, name: &str) -> Result<String, FileError> {
+        let path = self.file(name);
+        fs::read_to_string(&path).map_err(os("read", &path))
+    }
+
+    /// Replaces a file by `value` as indented JSON with a newline at its end.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be replaced.
+    pub fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), FileError> {
+        let mut bytes = serde_json::to_vec_pretty(value)
+            .map_err(|source| FileError::Json { path: self.file(name), source })?;
+        bytes.push(b'\n');
+        self.replace(name, &bytes)
+    }
+
+    /// Reads a JSON file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or does not hold a `T`.
+    pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, FileError> {
+        serde_json::from_slice(&self.read(name)?)
+            .map_err(|source| FileError::Json { path: self.file(name), source })
+    }
+
+    /// Reads a JSON file that need not be there.
+    ///
+    /// # Errors
+    ///
+    /// When it is there and cannot be read or does not hold a `T`.
+    pub fn read_json_if_present<T: DeserializeOwned>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, FileError> {
+        match self.read_json(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a file of the directory for appending, creating it for its owner alone. It must not
+    /// exist yet.
+    pub(crate) fn begin(&self, name: &str) -> Result<File, FileError> {
+        let path = self.file(name);
+        OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(os("create", &path))
+    }
+
+    /// Opens a file of the directory for reading.
+    pub(crate) fn reader(&self, name: &str) -> Result<File, FileError> {
+        let path = self.file(name);
+        File::open(&path).map_err(os("read", &path))
+    }
+}
+
+macro_rules! json_files {
+    ($($write:ident, $read:ident, $type:ty, $name:ident;)+) => {
+        impl RunDir {
+            $(
+                #[doc = concat!("Replaces the file [`name::", stringify!($name), "`].")]
+                ///
+                /// # Errors
+                ///
+                /// When the file cannot be replaced.
+                pub fn $write(&self, value: &$type) -> Result<(), FileError> {
+                    self.write_json(name::$name, value)
+                }
+
+                #[doc = concat!("Reads the file [`name::", stringify!($name), "`].")]
+                ///
+                /// # Errors
+                ///
+                /// When it cannot be read or holds something else.
+                pub fn $read(&self) -> Result<$type, FileError> {
+                    self.read_json(name::$name)
+                }
+            )+
+        }
+    };
+}
+
+json_files! {
+    write_manifest, manifest, Manifest, MANIFEST;
+    write_scenario, scenario, Scenario, SCENARIO;
+    write_baseline, baseline, Baseline, BASELINE;
+    write_declared, declared, Declared, DECLARED;
+    write_persistence, persistence, Persistence, PERSISTENCE;
+    write_evidence, evidence, Evidence, EVIDENCE;
+    write_signature, signature, Signature, SIGNATURE;
+}
+
+/// Reads 32 bytes of a secret key, or creates the file with random ones, for its owner alone.
+///
+/// # Errors
+///
+/// When the file cannot be read or created, or is open to others, or holds another number of bytes.
+pub fn secret_key(path: &Path) -> Result<[u8; 32], KeyError> {
+    match read_key(path) {
+        Err(KeyError::Os { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            create_key(path)?;
+            read_key(path)
+        }
+        result => result,
+    }
+}
+
+/// Why a signing key cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The operating system refused.
+    #[error("cannot {action} the signing key {}", .path.display())]
+    Os {
+        /// What was tried.
+        action: &'static str,
+        /// The key's file.
+        path: PathBuf,
+        /// The cause, with its errno.
+        source: io::Error,
+    },
+    /// Others could read the key.
+    #[error("the signing key {} has mode {mode:04o}: make it 0600", .path.display())]
+    OpenToOthers {
+        /// The key's file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file holds something else.
+    #[error("the signing key {} is not 32 bytes long", .path.display())]
+    Length {
+        /// The key's file.
+        path: PathBuf,
+    },
+}
+
+fn key_os<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> KeyError + 'a {
+    move |source| KeyError::Os { action, path: path.to_owned(), source }
+}
+
+fn read_key(path: &Path) -> Result<[u8; 32], KeyError> {
+    let mut file = File::open(path).map_err(key_os("read", path))?;
+    let mode = file.metadata().map_err(key_os("read", path))?.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(KeyError::OpenToOthers { path: path.to_owned(), mode });
+    }
+    let mut bytes = Vec::with_capacity(33);
+    Read::by_ref(&mut file).take(33).read_to_end(&mut bytes).map_err(key_os("read", path))?;
+    bytes.try_into().map_err(|_| KeyError::Length { path: path.to_owned() })
+}
+
+/// Creates the key beside its place and links it there, so that of two runs that start together
+/// one wins and neither reads half a key.
+fn create_key(path: &Path) -> Result<(), KeyError> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(parent)
+            .map_err(key_os("create a directory for", path))?;
+    }
+    let mut key = [0; 32];
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut key))
+        .map_err(key_os("find random bytes for", path))?;
+    let new = path.with_extension(format!("{}.new", std::process::id()));
+    let _ = fs::remove_file(&new);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)
+        .map_err(key_os("create", path))?;
+    file.write_all(&key).and_then(|()| file.sync_all()).map_err(key_os("write", path))?;
+    let linked = fs::hard_link(&new, path);
+    let _ = fs::remove_file(&new);
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result.map_err(key_os("create", path)),
+    }
+}

@@ -1,0 +1,101 @@
+//! `manifest.json`: what ran, where, under what.
+
+use std::collections::BTreeMap;
+
+use ebpf_common::Tier;
+use serde::{Deserialize, Serialize};
+
+use crate::effect::Enforcer;
+
+/// Whether verdicts are made true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Verdicts are computed and recorded, nothing is stopped.
+    Observe,
+    /// Verdicts are made true where an enforcer can.
+    Enforce,
+}
+
+impl Mode {
+    /// The name on the command line and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+/// Which probes a host can load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbeSet {
+    /// BPF LSM programs decide, fexit programs see outcomes.
+    Lsm,
+    /// Tracepoints observe; others enforce.
+    Tracepoint,
+}
+
+impl ProbeSet {
+    /// The name in JSON and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lsm => "lsm",
+            Self::Tracepoint => "tracepoint",
+        }
+    }
+}
+
+/// What is known of a run besides its effects.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the run directory's format.
+    pub format: u32,
+    /// The run's name: 8 letters and digits, also its cgroup's name.
+    pub run: String,
+    /// Version of Belljar.
+    pub belljar: String,
+    /// Host name.
+    pub host: String,
+    /// Kernel release, as `uname -r`.
+    pub kernel: String,
+    /// Wall-clock time of CLOCK_BOOTTIME 0, nanoseconds since the Unix epoch: turns `boot_ns` into time.
+    pub boot_time_unix_ns: i128,
+    /// Which probes were loaded; absent when the observer never got that far.
+    pub probe_set: Option<ProbeSet>,
+    /// Why not the `lsm` set, where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_set_reason: Option<String>,
+    /// Enforcers that were in force, with what each covers or why it does not, in words.
+    pub enforcers: BTreeMap<Enforcer, String>,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The agent: `organism:NAME` or `command`.
+    pub agent: String,
+    /// The wrapped command's arguments, where the agent is one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// The granted tier.
+    pub tier: Tier,
+    /// Whether verdicts were made true.
+    pub mode: Mode,
+    /// Seed of everything random in the run.
+    pub seed: u64,
+    /// The run's user id.
+    pub uid: u32,
+    /// SHA-256 of `policy.toml`, hexadecimal.
+    pub policy_sha256: String,
+    /// RFC 3339, UTC.
+    pub start: String,
+    /// RFC 3339, UTC; absent while the run lasts.
+    pub end: Option<String>,
+    /// How the agent ended: its exit code for a command, `null` where it did not end by itself.
+    #[serde(default)]
+    pub agent_exit: Option<i32>,
+    /// Why the evidence is incomplete, one sentence each; empty where it is complete.
+    #[serde(default)]
+    pub invalid: Vec<String>,
+}

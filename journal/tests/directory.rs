@@ -1,0 +1,287 @@
+//! Run directories: how they are made, what is in them, what verification says when they change.
+
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
+
+use ebpf_common::{Verb, Verdict};
+use journal::{
+    Disposition, Effect, Entry, Evidence, Object, RunDir, Subject,
+    files::{FileError, KeyError, name},
+    reader::LineError,
+    scenario::Declared,
+    sign::{self, Signature},
+    transcript::Event,
+    verify::{LineProblem, Problem, public_key, verify},
+    writer::{EffectWriter, TranscriptWriter},
+};
+use tempfile::TempDir;
+
+const RUN: &str = "abcd1234";
+
+fn effect(seq: u64) -> Effect {
+    Effect {
+        seq,
+        boot_ns: seq * 1000,
+        time: "2026-11-24T04:10:46.000000005Z".into(),
+        verb: Verb::Unlink,
+        subject: Subject { tgid: 7, tid: 7, uid: 1000, comm: "rm".into(), ..Subject::default() },
+        call: Some(1),
+        component: None,
+        object: Object {
+            label: "data".into(),
+            path: Some(format!("/srv/\",\"chain\":\"{seq}")),
+            ..Object::default()
+        },
+        args: BTreeMap::new(),
+        verdict: Verdict::Deny,
+        disposition: Disposition::Prevented,
+        enforcer: None,
+        outcome: Some("EPERM".into()),
+        reason: "storage needs tier 3".into(),
+        truncated: false,
+    }
+}
+
+/// A signed run directory with five effects and two transcript lines.
+fn signed() -> (TempDir, RunDir, Signature) {
+    let temp = TempDir::new().unwrap();
+    let directory = RunDir::create(temp.path().join("run")).unwrap();
+    let mut effects = EffectWriter::create(&directory, RUN).unwrap();
+    for seq in 0..5 {
+        effects.append(&effect(seq)).unwrap();
+    }
+    effects.flush().unwrap();
+    let mut transcript = TranscriptWriter::create(&directory, RUN).unwrap();
+    for text in ["begin", "end"] {
+        let event = Event::Note { text: text.into() };
+        transcript.append(&Entry { boot_ns: 1, event }).unwrap();
+    }
+    transcript.flush().unwrap();
+    directory.replace(name::POLICY, b"tier = 1\n").unwrap();
+    directory.write_declared(&Declared::default()).unwrap();
+    directory.write_evidence(&Evidence::default()).unwrap();
+    let key = sign::signing_key(&temp.path().join("keys/signing.key")).unwrap();
+    let signature = sign::sign(&directory, RUN, &key).unwrap();
+    (temp, directory, signature)
+}
+
+/// Changes the lines of a file, which keep their newlines.
+fn edit(directory: &RunDir, name: &str, change: impl FnOnce(&mut Vec<String>)) {
+    let text = directory.read_text(name).unwrap();
+    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+    change(&mut lines);
+    fs::write(directory.file(name), lines.concat()).unwrap();
+}
+
+fn line(file: &str, line: u64, what: LineProblem) -> Vec<Problem> {
+    vec![Problem::Line { file: file.into(), line, what }]
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn a_directory_that_holds_something_is_refused() {
+    let temp = TempDir::new().unwrap();
+    fs::write(temp.path().join("x"), "").unwrap();
+    assert!(matches!(RunDir::create(temp.path()), Err(FileError::NotEmpty { .. })));
+    assert!(matches!(RunDir::create(temp.path().join("x")), Err(FileError::NotADirectory { .. })));
+    assert!(matches!(RunDir::open(temp.path().join("x")), Err(FileError::NotADirectory { .. })));
+    assert!(RunDir::open(temp.path().join("y")).unwrap_err().is_missing());
+}
+
+#[test]
+fn a_run_directory_and_its_files_are_their_owners_alone() {
+    let temp = TempDir::new().unwrap();
+    let empty = temp.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    fs::set_permissions(&empty, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(mode(RunDir::create(empty).unwrap().path()), 0o700);
+    let (_temp, directory, _) = signed();
+    assert_eq!(mode(directory.path()), 0o700);
+    for entry in fs::read_dir(directory.path()).unwrap() {
+        assert_eq!(mode(&entry.unwrap().path()), 0o600);
+    }
+}
+
+#[test]
+fn effects_come_back_as_they_were_written() {
+    let (_temp, directory, _) = signed();
+    let effects: Vec<Effect> = directory.effects().unwrap().map(Result::unwrap).collect();
+    assert_eq!(effects, (0..5).map(effect).collect::<Vec<_>>());
+    assert_eq!(directory.transcript().unwrap().map(Result::unwrap).count(), 2);
+}
+
+#[test]
+fn a_journal_is_never_begun_twice() {
+    let (_temp, directory, _) = signed();
+    assert!(EffectWriter::create(&directory, RUN).is_err());
+}
+
+#[test]
+fn a_torn_last_line_is_told_and_the_lines_before_it_are_read() {
+    let (_temp, directory, _) = signed();
+    edit(&directory, name::EFFECTS, |lines| {
+        let last = lines.last_mut().unwrap();
+        last.truncate(last.len() / 2);
+    });
+    let effects: Vec<_> = directory.effects().unwrap().collect();
+    assert_eq!(effects.iter().filter(|effect| effect.is_ok()).count(), 4);
+    assert!(matches!(effects[4], Err(LineError::Torn { line: 5, .. })));
+    let problems = verify(&directory, None).problems;
+    assert_eq!(problems, line(name::EFFECTS, 5, LineProblem::MissingBefore));
+}
+
+#[test]
+fn a_journal_that_was_torn_when_signed_is_not_whole() {
+    let (temp, directory, _) = signed();
+    edit(&directory, name::EFFECTS, |lines| lines[4].truncate(20));
+    let key = sign::signing_key(&temp.path().join("keys/signing.key")).unwrap();
+    sign::sign(&directory, RUN, &key).unwrap();
+    let problems = verify(&directory, None).problems;
+    assert_eq!(problems, line(name::EFFECTS, 5, LineProblem::Torn));
+}
+
+#[test]
+fn what_was_signed_and_left_alone_holds() {
+    let (_temp, directory, signature) = signed();
+    let key = public_key(&signature.public_key).unwrap();
+    let verification = verify(&directory, Some(&key));
+    assert_eq!(verification.problems, []);
+    assert_eq!((verification.effects, verification.transcript), (Some(5), Some(2)));
+    assert!(verification.key_given && !verification.reported);
+}
+
+#[test]
+fn the_signed_bytes_are_the_statement_as_the_file_spells_it() {
+    let (_temp, directory, signature) = signed();
+    let signed = String::from_utf8(signature.statement.signed_bytes()).unwrap();
+    let statement = signed.strip_prefix("belljar journal 1\n").unwrap();
+    assert!(directory.read_text(name::SIGNATURE).unwrap().contains(statement));
+}
+
+#[test]
+fn the_first_altered_line_is_named() {
+    let (_temp, directory, _) = signed();
+    edit(&directory, name::EFFECTS, |lines| {
+        lines[2] = lines[2].replace("\"deny\"", "\"allow\"");
+        lines[3] = lines[3].replace("\"deny\"", "\"allow\"");
+    });
+    let problems = verify(&directory, None).problems;
+    assert_eq!(problems, line(name::EFFECTS, 3, LineProblem::Altered));
+}
+
+#[test]
+fn the_first_missing_line_is_named() {
+    let (_temp, directory, _) = signed();
+    edit(&directory, name::TRANSCRIPT, |lines| drop(lines.remove(0)));
+    let problems = verify(&directory, None).problems;
+    assert_eq!(problems, line(name::TRANSCRIPT, 1, LineProblem::MissingBefore));
+}
+
+#[test]
+fn lines_that_are_missing_at_the_end_are_told() {
+    let (_temp, directory, _) = signed();
+    edit(&directory, name::EFFECTS, |lines| lines.truncate(3));
+    let problems = verify(&directory, None).problems;
+    assert_eq!(problems, line(name::EFFECTS, 4, LineProblem::MissingBefore));
+}
+
+#[test]
+fn the_first_moved_line_is_named() {
+    let (_temp, directory, _) = signed();
+    edit(&directory, name::EFFECTS, |lines| lines.swap(1, 3));
+    let problems = verify(&directory, None).problems;
+    assert_eq!(problems, line(name::EFFECTS, 2, LineProblem::Moved));
+}
+
+#[test]
+fn an_added_line_is_named() {
+    let (_temp, directory, _) = signed();
+    edit(&directory, name::EFFECTS, |lines| lines.insert(1, "{}\n".into()));
+    let problems = verify(&directory, None).problems;
+    assert_eq!(problems, line(name::EFFECTS, 2, LineProblem::Added));
+}
+
+#[test]
+fn a_chain_that_was_written_anew_does_not_pass() {
+    let (_temp, directory, _) = signed();
+    fs::remove_file(directory.file(name::EFFECTS)).unwrap();
+    let mut effects = EffectWriter::create(&directory, RUN).unwrap();
+    for seq in 0..5 {
+        effects.append(&Effect { verdict: Verdict::Allow, ..effect(seq) }).unwrap();
+    }
+    effects.flush().unwrap();
+    let problems = verify(&directory, None).problems;
+    assert_eq!(problems, [Problem::Rewritten { file: name::EFFECTS.into() }]);
+}
+
+#[test]
+fn a_changed_a_missing_and_an_added_file_are_named() {
+    let (_temp, directory, _) = signed();
+    fs::write(directory.file(name::POLICY), "tier = 5\n").unwrap();
+    fs::remove_file(directory.file(name::DECLARED)).unwrap();
+    fs::write(directory.file(name::METRICS), "").unwrap();
+    let mut problems = verify(&directory, None).problems;
+    problems.sort_by_key(ToString::to_string);
+    assert_eq!(
+        problems,
+        [
+            Problem::Missing { file: name::DECLARED.into() },
+            Problem::Added { file: name::METRICS.into() },
+            Problem::Changed { file: name::POLICY.into() },
+        ]
+    );
+}
+
+#[test]
+fn a_statement_that_was_changed_is_not_signed() {
+    let (_temp, directory, mut signature) = signed();
+    signature.statement.files.insert(name::METRICS.into(), Some("00".repeat(32)));
+    directory.write_signature(&signature).unwrap();
+    let problems = verify(&directory, None).problems;
+    assert!(problems.contains(&Problem::BadSignature), "{problems:?}");
+}
+
+#[test]
+fn a_directory_signed_again_with_another_key_is_found_out_by_who_knows_the_first() {
+    let (temp, directory, first) = signed();
+    let other = sign::signing_key(&temp.path().join("other.key")).unwrap();
+    sign::sign(&directory, RUN, &other).unwrap();
+    assert!(verify(&directory, None).holds());
+    let key = public_key(&first.public_key).unwrap();
+    assert_eq!(verify(&directory, Some(&key)).problems, [Problem::OtherKey]);
+}
+
+#[test]
+fn a_directory_without_signature_proves_nothing() {
+    let (_temp, directory, _) = signed();
+    fs::remove_file(directory.file(name::SIGNATURE)).unwrap();
+    let problems = verify(&directory, None).problems;
+    assert!(problems.contains(&Problem::Unsigned), "{problems:?}");
+}
+
+#[test]
+fn a_signature_file_that_is_no_signature_is_a_problem_and_no_panic() {
+    let (_temp, directory, _) = signed();
+    for text in ["", "{}", "[1]", "\u{0}"] {
+        fs::write(directory.file(name::SIGNATURE), text).unwrap();
+        assert!(!verify(&directory, None).holds());
+    }
+}
+
+#[test]
+fn the_key_is_made_once_and_must_be_its_owners_alone() {
+    let temp = TempDir::new().unwrap();
+    let path = temp.path().join("a/b/signing.key");
+    let first = sign::signing_key(&path).unwrap();
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(sign::signing_key(&path).unwrap().to_bytes(), first.to_bytes());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(matches!(sign::signing_key(&path), Err(KeyError::OpenToOthers { mode: 0o644, .. })));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&path, "short").unwrap();
+    assert!(matches!(sign::signing_key(&path), Err(KeyError::Length { .. })));
+}

@@ -1,0 +1,336 @@
+//! From a decoded record to an effect: who, what, what the policy says and who made it true.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+use ebpf_common::{
+    ArgKind, LabelId, ObjectKind, Record, Verb, Verdict,
+    record::{Decoded, OUTCOME_UNKNOWN, record_flags, string},
+};
+use journal::{
+    Disposition, Effect, Enforcer, Object, Outcome, Source, Subject, clock::Clock, effect::OK,
+    escape::escape, manifest::Mode,
+};
+use nix::errno::Errno;
+use policy::{Compiled, PathLabels, landlock};
+use serde_json::Value;
+
+use crate::{mounts::Mounts, object_path};
+
+/// Whose leaf a cgroup is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A tool call's.
+    Call(u64),
+    /// A component's.
+    Component(String),
+}
+
+/// What Landlock does in the agent's sandbox.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LandlockInForce {
+    /// The ABI; absent where Landlock does nothing.
+    pub abi: Option<u32>,
+    /// Whether it refuses signals out of the sandbox.
+    pub scopes_signals: bool,
+}
+
+/// Turns records of one run into effects.
+pub struct Interpreter {
+    compiled: Compiled,
+    labels: PathLabels,
+    mode: Mode,
+    clock: Clock,
+    mounts: Mounts,
+    owners: HashMap<u64, Owner>,
+    /// Path of the program that an exec started, by the exec's id.
+    programs: HashMap<u64, String>,
+    landlock: LandlockInForce,
+}
+
+impl Interpreter {
+    /// An interpreter for a run under this policy and these labelled roots.
+    #[must_use]
+    pub fn new(
+        compiled: Compiled,
+        labels: PathLabels,
+        mode: Mode,
+        clock: Clock,
+        mounts: Mounts,
+    ) -> Self {
+        Self {
+            compiled,
+            labels,
+            mode,
+            clock,
+            mounts,
+            owners: HashMap::new(),
+            programs: HashMap::new(),
+            landlock: LandlockInForce::default(),
+        }
+    }
+
+    /// Notes whose leaf this is.
+    pub fn own(&mut self, leaf: u64, owner: Owner) {
+        self.owners.insert(leaf, owner);
+    }
+
+    /// Whose leaf this is.
+    #[must_use]
+    pub fn owner(&self, leaf: u64) -> Option<&Owner> {
+        self.owners.get(&leaf)
+    }
+
+    /// Notes what Landlock does.
+    pub fn set_landlock(&mut self, landlock: LandlockInForce) {
+        self.landlock = landlock;
+    }
+
+    /// Remembers the program that an exec started. Records of one task come in order within one ring
+    /// buffer but not across the two, so this runs ahead of [`Self::effect`].
+    pub fn note_program(&mut self, decoded: &Decoded<'_>) {
+        let record = &decoded.record;
+        if record.verb == Verb::Exec && record.outcome == 0 {
+            let path = object_path::kernel(decoded, string::PATH, &mut self.mounts);
+            self.programs.insert(record.seq + 1, text(&path));
+        }
+    }
+
+    /// The effect that a record tells of.
+    pub fn effect(&mut self, decoded: &Decoded<'_>) -> Effect {
+        self.note_program(decoded);
+        let record = &decoded.record;
+        let (object, label, to_label) = self.object(decoded);
+        let verdict = if record.has(record_flags::USER_PATH) {
+            match to_label {
+                Some(to) => self.compiled.verdict_for_rename(label, to),
+                None => self.compiled.verdict(record.verb, label),
+            }
+        } else {
+            record.verdict
+        };
+        let worst = match to_label {
+            Some(to)
+                if self.compiled.verdict(record.verb, to)
+                    > self.compiled.verdict(record.verb, label) =>
+            {
+                to
+            }
+            _ => label,
+        };
+        // A component acts for the scenario, not for the agent: the tier does not bind it.
+        let owner = self.owners.get(&record.leaf);
+        let (call, component) = match owner {
+            Some(Owner::Call(call)) => (Some(*call), None),
+            Some(Owner::Component(name)) => (None, Some(name.clone())),
+            None => (None, None),
+        };
+        let (disposition, enforcer) = self.disposition(record, verdict, label);
+        Effect {
+            seq: record.seq,
+            boot_ns: record.boot_ns,
+            time: self.clock.rfc3339(record.boot_ns),
+            verb: record.verb,
+            subject: self.subject(record),
+            call,
+            component,
+            object,
+            args: arguments(record),
+            verdict,
+            disposition,
+            enforcer,
+            outcome: outcome(record.outcome),
+            reason: if verdict == Verdict::Allow {
+                String::new()
+            } else {
+                self.compiled.reason(record.verb, worst)
+            },
+            truncated: record.has(record_flags::TRUNCATED),
+        }
+    }
+
+    fn subject(&self, record: &Record) -> Subject {
+        let comm = record.comm.split(|&byte| byte == 0).next().unwrap_or_default();
+        Subject {
+            tgid: record.tgid,
+            tid: record.tid,
+            uid: record.uid,
+            exe: self.programs.get(&record.exec_id).cloned(),
+            comm: escape(comm).into_owned(),
+            exec_id: record.exec_id.checked_sub(1),
+        }
+    }
+
+    fn object(&mut self, decoded: &Decoded<'_>) -> (Object, LabelId, Option<LabelId>) {
+        let record = &decoded.record;
+        match record.verb.object() {
+            ObjectKind::Process => {
+                let label = record.label();
+                let number = i64::from(record.object_number);
+                let object = Object {
+                    label: self.compiled.label_name(label),
+                    source: Source::Kernel,
+                    tgid: Some(if record.has(record_flags::GROUP) { -number } else { number }),
+                    call: match self.owners.get(&record.object_id) {
+                        Some(Owner::Call(call)) => Some(*call),
+                        _ => None,
+                    },
+                    ..Object::default()
+                };
+                (object, label, None)
+            }
+            kind @ (ObjectKind::File | ObjectKind::FilePair) => {
+                let from_user = record.has(record_flags::USER_PATH);
+                let (path, label) = self.file(decoded, string::PATH, record.label());
+                let to = (kind == ObjectKind::FilePair)
+                    .then(|| self.file(decoded, string::TO, LabelId::from_number(record.to_label)));
+                let object = Object {
+                    label: self.compiled.label_name(label),
+                    source: if from_user { Source::UserPath } else { Source::Kernel },
+                    path: Some(path),
+                    to_label: to.as_ref().map(|(_, label)| self.compiled.label_name(*label)),
+                    to: to.as_ref().map(|(path, _)| path.clone()),
+                    device: (!from_user).then(|| device(record.object_number)),
+                    inode: (!from_user).then_some(record.object_id),
+                    ..Object::default()
+                };
+                (object, label, to.map(|(_, label)| label))
+            }
+        }
+    }
+
+    /// Path and label of a file; the label that the kernel found, unless it only had a string.
+    fn file(&mut self, decoded: &Decoded<'_>, which: usize, kernel: LabelId) -> (String, LabelId) {
+        if decoded.record.has(record_flags::USER_PATH) {
+            let path = object_path::user(decoded, which, &mut self.mounts);
+            let label = LabelId::of(self.labels.label(&path));
+            (text(&path), label)
+        } else {
+            (text(&object_path::kernel(decoded, which, &mut self.mounts)), kernel)
+        }
+    }
+
+    /// Whether a violation was stopped, and by whom. Never more than was true: what merely failed
+    /// was prevented by nobody.
+    fn disposition(
+        &self,
+        record: &Record,
+        verdict: Verdict,
+        label: LabelId,
+    ) -> (Disposition, Option<Enforcer>) {
+        const OBSERVED: (Disposition, Option<Enforcer>) = (Disposition::Observed, None);
+        if !verdict.is_violation() {
+            return OBSERVED;
+        }
+        let prevented = |enforcer| (Disposition::Prevented, Some(enforcer));
+        let errno = (record.outcome < 0 && record.outcome != OUTCOME_UNKNOWN)
+            .then(|| Errno::from_raw(-record.outcome));
+        match errno {
+            Some(Errno::EPERM)
+                if record.has(record_flags::JUDGED | record_flags::ENFORCED)
+                    && record.flags & (record_flags::JUDGED | record_flags::ENFORCED)
+                        == record_flags::JUDGED | record_flags::ENFORCED =>
+            {
+                prevented(Enforcer::BpfLsm)
+            }
+            Some(Errno::EPERM) if record.verb.object() == ObjectKind::Process => {
+                let own_user = label.component_index().is_some()
+                    || matches!(
+                        label.label(),
+                        ebpf_common::Label::Agent | ebpf_common::Label::SelfCall
+                    );
+                if own_user && self.landlock.scopes_signals {
+                    prevented(Enforcer::Landlock)
+                } else {
+                    prevented(Enforcer::Dac)
+                }
+            }
+            Some(errno @ (Errno::EACCES | Errno::EXDEV))
+                if self.landlock_refuses(record.verb, label) =>
+            {
+                let _ = errno;
+                prevented(Enforcer::Landlock)
+            }
+            Some(Errno::EPERM | Errno::EACCES | Errno::EROFS) => prevented(Enforcer::Dac),
+            Some(_) => OBSERVED,
+            None if self.mode == Mode::Enforce
+                && matches!(verdict, Verdict::Freeze | Verdict::Kill) =>
+            {
+                (Disposition::StoppedAfter, Some(Enforcer::Response))
+            }
+            None => OBSERVED,
+        }
+    }
+
+    fn landlock_refuses(&self, verb: Verb, label: LabelId) -> bool {
+        self.landlock.abi.is_some_and(|abi| landlock::prevents(&self.compiled, verb, label, abi))
+    }
+}
+
+fn text(path: &Path) -> String {
+    escape(path.as_os_str().as_encoded_bytes()).into_owned()
+}
+
+fn device(number: u32) -> String {
+    format!("{}:{}", number >> 20, number & 0xf_ffff)
+}
+
+/// An outcome as the journal spells it.
+fn outcome(number: i32) -> Outcome {
+    match number {
+        OUTCOME_UNKNOWN => None,
+        0.. => Some(OK.to_owned()),
+        failed => {
+            let errno = Errno::from_raw(-failed);
+            if errno == Errno::UnknownErrno {
+                Some(format!("E{}", -failed))
+            } else {
+                Some(format!("{errno:?}"))
+            }
+        }
+    }
+}
+
+fn arguments(record: &Record) -> BTreeMap<String, Value> {
+    let declared = record.verb.args().iter().zip(record.args);
+    declared
+        .map(|(arg, value)| {
+            let value = match arg.kind {
+                ArgKind::Signal => Value::from(value),
+                ArgKind::Pid => Value::from(value as u32 as i32),
+                ArgKind::CloneFlags | ArgKind::RenameFlags => Value::from(format!("{value:#x}")),
+                ArgKind::WaitStatus => wait_status(value as u32),
+            };
+            (arg.name.to_owned(), value)
+        })
+        .collect()
+}
+
+/// `{"code": 1}` or `{"signal": 9}`, as wait(2) reads a status.
+fn wait_status(status: u32) -> Value {
+    let (key, value) =
+        if status & 0x7f == 0 { ("code", (status >> 8) & 0xff) } else { ("signal", status & 0x7f) };
+    serde_json::json!({ key: value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_spelled_as_the_kernel_names_them() {
+        assert_eq!(outcome(0).as_deref(), Some("ok"));
+        assert_eq!(outcome(-1).as_deref(), Some("EPERM"));
+        assert_eq!(outcome(-2).as_deref(), Some("ENOENT"));
+        assert_eq!(outcome(OUTCOME_UNKNOWN), None);
+        assert_eq!(outcome(-4000).as_deref(), Some("E4000"));
+    }
+
+    #[test]
+    fn a_wait_status_tells_code_or_signal() {
+        assert_eq!(wait_status(0x100), serde_json::json!({"code": 1}));
+        assert_eq!(wait_status(9), serde_json::json!({"signal": 9}));
+    }
+}

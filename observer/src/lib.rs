@@ -1,0 +1,22 @@
+//! The observer: loads the probes, decodes what they record, journals, counts and responds.
+//!
+//! It is a process of its own, started by `belljar run` through [`client`] and running [`serve()`].
+//! It knows no agents, tools or scenarios: what a call or a component is, it is told. It decides
+//! nothing that the kernel can decide; where the kernel saw only a string, it asks the same table.
+#![forbid(unsafe_code)]
+
+pub mod btf;
+pub mod client;
+mod http;
+pub mod interpret;
+pub mod kernel_run;
+pub mod metrics;
+pub mod mounts;
+mod object_path;
+pub mod probes;
+pub mod protocol;
+mod respond;
+mod serve;
+pub mod watching;
+
+pub use serve::{ServeError, serve};

@@ -1,0 +1,259 @@
+//! Loads the probe set that the running kernel accepts.
+
+use std::{
+    fs, io,
+    os::fd::{AsFd as _, AsRawFd as _},
+    path::Path,
+};
+
+use aya::{
+    Btf as KernelBtf, Ebpf, EbpfLoader,
+    programs::{
+        BtfTracePoint, FExit, Lsm, Program, ProgramError,
+        links::{FdLink, PinnedLink},
+    },
+};
+use ebpf_common::offsets::Offsets;
+use journal::manifest::ProbeSet;
+use zerocopy::IntoBytes as _;
+
+use crate::btf::{Btf, BtfError};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes"));
+const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Why no probes could be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The kernel tells nothing of its types.
+    #[error("cannot read {KERNEL_BTF}: Belljar needs a kernel built with CONFIG_DEBUG_INFO_BTF=y")]
+    NoBtf(#[source] io::Error),
+    /// The kernel's types are not what the probes know.
+    #[error("cannot find the kernel's structures")]
+    Offsets(#[from] BtfError),
+    /// The kernel's types cannot be used for attaching.
+    #[error("cannot use the kernel's type information")]
+    KernelBtf(#[from] aya::BtfError),
+    /// The object or its maps were refused.
+    #[error("cannot create the probes' maps: run as root, or with CAP_BPF and CAP_PERFMON")]
+    Object(#[source] Box<aya::EbpfError>),
+    /// A program that every set needs was refused.
+    #[error("the kernel refused the program {program}")]
+    Program {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: Box<ProgramError>,
+    },
+    /// A program could not be kept alive past the observer's death.
+    #[error("cannot pin {program} in {directory}")]
+    Pin {
+        /// The program.
+        program: String,
+        /// The directory in the BPF file system.
+        directory: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// What a program is and where it goes.
+enum Hook {
+    Lsm(&'static str),
+    FExit(&'static str),
+    TracePoint(&'static str),
+}
+
+/// Programs of both sets.
+const SHARED: &[(&str, Hook)] = &[
+    ("task_newtask", Hook::TracePoint("task_newtask")),
+    ("sched_process_exec", Hook::TracePoint("sched_process_exec")),
+    ("sched_process_exit", Hook::TracePoint("sched_process_exit")),
+];
+
+const LSM: &[(&str, Hook)] = &[
+    ("bprm_creds_for_exec", Hook::Lsm("bprm_creds_for_exec")),
+    ("task_kill", Hook::Lsm("task_kill")),
+    ("path_unlink", Hook::Lsm("path_unlink")),
+    ("path_rmdir", Hook::Lsm("path_rmdir")),
+    ("path_rename", Hook::Lsm("path_rename")),
+    ("exit_execve", Hook::FExit("__x64_sys_execve")),
+    ("exit_execveat", Hook::FExit("__x64_sys_execveat")),
+    ("exit_kill", Hook::FExit("__x64_sys_kill")),
+    ("exit_tkill", Hook::FExit("__x64_sys_tkill")),
+    ("exit_tgkill", Hook::FExit("__x64_sys_tgkill")),
+    ("exit_rt_sigqueueinfo", Hook::FExit("__x64_sys_rt_sigqueueinfo")),
+    ("exit_rt_tgsigqueueinfo", Hook::FExit("__x64_sys_rt_tgsigqueueinfo")),
+    ("exit_pidfd_send_signal", Hook::FExit("__x64_sys_pidfd_send_signal")),
+    ("exit_unlink", Hook::FExit("__x64_sys_unlink")),
+    ("exit_unlinkat", Hook::FExit("__x64_sys_unlinkat")),
+    ("exit_rmdir", Hook::FExit("__x64_sys_rmdir")),
+    ("exit_rename", Hook::FExit("__x64_sys_rename")),
+    ("exit_renameat", Hook::FExit("__x64_sys_renameat")),
+    ("exit_renameat2", Hook::FExit("__x64_sys_renameat2")),
+];
+
+const TRACEPOINT: &[(&str, Hook)] = &[
+    ("signal_generate", Hook::TracePoint("signal_generate")),
+    ("sys_exit", Hook::TracePoint("sys_exit")),
+];
+
+/// Loaded probes.
+pub struct Probes {
+    /// The object with its maps.
+    pub object: Ebpf,
+    /// Which set was loaded.
+    pub set: ProbeSet,
+    /// Why it is not the `lsm` set, where it is not.
+    pub reason: Option<String>,
+    links: Vec<Attached>,
+}
+
+/// A program that runs as long as this is held, or as long as its pin stands.
+enum Attached {
+    Held(FdLink),
+    Pinned(#[expect(dead_code, reason = "held for its drop")] PinnedLink),
+}
+
+/// The kernel's field offsets.
+///
+/// # Errors
+///
+/// When the kernel has no BTF or lacks a field.
+pub fn kernel_offsets() -> Result<Offsets, LoadError> {
+    let blob = fs::read(KERNEL_BTF).map_err(LoadError::NoBtf)?;
+    Ok(Btf::parse(&blob)?.offsets()?)
+}
+
+impl Probes {
+    /// Loads and attaches the `lsm` set where the kernel takes it and the `tracepoint` set
+    /// elsewhere. Which it takes is found out by loading, never by version. `run_level` is the level
+    /// of a run's cgroup in the hierarchy; `only` asks for one set.
+    ///
+    /// # Errors
+    ///
+    /// When not even the `tracepoint` set loads, or not the set that was asked for.
+    pub fn load(run_level: u32, only: Option<ProbeSet>) -> Result<Self, LoadError> {
+        let offsets = kernel_offsets()?;
+        let btf = KernelBtf::from_sys_fs()?;
+        let mut reason = None;
+        if only != Some(ProbeSet::Tracepoint) {
+            match Self::load_set(ProbeSet::Lsm, LSM, &offsets, run_level, &btf) {
+                Ok(probes) => return Ok(probes),
+                Err(error) if only.is_some() => return Err(error),
+                Err(error) => reason = Some(explain(&error)),
+            }
+        }
+        let mut probes =
+            Self::load_set(ProbeSet::Tracepoint, TRACEPOINT, &offsets, run_level, &btf)?;
+        probes.reason = reason;
+        Ok(probes)
+    }
+
+    fn load_set(
+        set: ProbeSet,
+        programs: &'static [(&'static str, Hook)],
+        offsets: &Offsets,
+        run_level: u32,
+        btf: &KernelBtf,
+    ) -> Result<Self, LoadError> {
+        let mut object = EbpfLoader::new()
+            .allow_unsupported_maps()
+            .override_global("OFFSETS", offsets.as_bytes(), true)
+            .override_global("RUN_LEVEL", &run_level, true)
+            .load(OBJECT)
+            .map_err(|error| LoadError::Object(Box::new(error)))?;
+        let mut links = Vec::new();
+        // What the set needs beyond the shared programs comes first: it decides whether it loads.
+        for (name, hook) in programs.iter().chain(SHARED) {
+            let program = object.program_mut(name).expect("the object holds every listed program");
+            let link = attach(program, hook, btf).map_err(|source| LoadError::Program {
+                program: (*name).to_owned(),
+                source: Box::new(source),
+            })?;
+            links.push(Attached::Held(link));
+        }
+        Ok(Self { object, set, reason: None, links })
+    }
+
+    /// Pins every link, so that the programs go on when the observer dies. The pins are named by
+    /// number: nothing in their names tells an agent what they are.
+    ///
+    /// # Errors
+    ///
+    /// When the BPF file system is not there or refuses.
+    pub fn pin(&mut self, directory: &Path) -> Result<(), LoadError> {
+        let failed =
+            |program: usize, source: Box<dyn std::error::Error + Send + Sync>| LoadError::Pin {
+                program: program.to_string(),
+                directory: directory.display().to_string(),
+                source,
+            };
+        fs::create_dir_all(directory).map_err(|error| failed(0, error.into()))?;
+        let links = std::mem::take(&mut self.links);
+        for (number, link) in links.into_iter().enumerate() {
+            let pinned = match link {
+                Attached::Held(link) => {
+                    let path = directory.join(number.to_string());
+                    let link = link.pin(path).map_err(|error| failed(number, error.into()))?;
+                    Attached::Pinned(link)
+                }
+                pinned @ Attached::Pinned(_) => pinned,
+            };
+            self.links.push(pinned);
+        }
+        Ok(())
+    }
+
+    /// How often programs were skipped by the kernel because they were running already on the same
+    /// CPU, all programs together. Each is an effect that may have been lost.
+    #[must_use]
+    pub fn recursion_misses(&self) -> u64 {
+        let of = |program: &Program| {
+            let fd = program.fd().ok()?.as_fd().as_raw_fd();
+            let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+            let line = info.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
+            line.trim().parse::<u64>().ok()
+        };
+        self.object.programs().filter_map(|(_, program)| of(program)).sum()
+    }
+}
+
+fn attach(program: &mut Program, hook: &Hook, btf: &KernelBtf) -> Result<FdLink, ProgramError> {
+    match hook {
+        Hook::Lsm(name) => {
+            let program: &mut Lsm = program.try_into()?;
+            program.load(name, btf)?;
+            let link = program.attach()?;
+            Ok(program.take_link(link)?.into())
+        }
+        Hook::FExit(name) => {
+            let program: &mut FExit = program.try_into()?;
+            program.load(name, btf)?;
+            let link = program.attach()?;
+            Ok(program.take_link(link)?.into())
+        }
+        Hook::TracePoint(name) => {
+            let program: &mut BtfTracePoint = program.try_into()?;
+            program.load(name, btf)?;
+            let link = program.attach()?;
+            Ok(program.take_link(link)?.into())
+        }
+    }
+}
+
+/// An error's chain as one line; the verifier's log is cut to its end.
+fn explain(error: &LoadError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        let line = cause_text.lines().next().unwrap_or_default();
+        text.push_str(": ");
+        text.push_str(line);
+        source = cause.source();
+    }
+    text
+}

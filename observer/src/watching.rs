@@ -1,0 +1,403 @@
+//! A run that is being watched: from ring buffers to journal, metrics and responses.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ebpf_common::{
+    Label, LabelId, Tier, Verb, Verdict,
+    record::{Decoded, decode},
+};
+use journal::{
+    clock::Clock,
+    evidence::{Evidence, VerbCounts},
+    files::RunDir,
+    manifest::Mode,
+    writer::{EffectWriter, WriteError},
+};
+use nix::time::{ClockId, clock_gettime};
+use policy::{Compiled, LabelledRoot, PathLabels};
+
+use crate::{
+    interpret::{Interpreter, Owner},
+    kernel_run::{KernelRun, MapsError},
+    metrics::Metrics,
+    mounts::{Mounts, OpenRoot},
+    probes::{LoadError, Probes},
+    protocol::Watch,
+    respond::respond,
+};
+
+/// How long the end of a run waits for effects that are numbered but not yet read.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why a run cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// No probes.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The kernel's maps refused.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
+    /// The request makes no sense.
+    #[error("the run cannot be watched: {0}")]
+    Request(String),
+    /// A labelled root cannot be opened.
+    #[error("cannot label {}", path.display())]
+    Root {
+        /// The root.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The run directory refused.
+    #[error(transparent)]
+    Directory(#[from] journal::files::FileError),
+    /// The metrics' address is taken.
+    #[error("cannot serve metrics on {address}")]
+    Metrics {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// CLOCK_BOOTTIME, nanoseconds.
+#[must_use]
+pub fn boot_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_BOOTTIME)
+        .map_or(0, |now| now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64)
+}
+
+/// A run under watch.
+pub struct Watching {
+    /// The probes, alive as long as this is.
+    pub probes: Probes,
+    /// The kernel's side of the run.
+    pub kernel: KernelRun,
+    /// The run's metrics.
+    pub metrics: Arc<Metrics>,
+    interpreter: Interpreter,
+    compiled: Compiled,
+    mode: Mode,
+    journal: EffectWriter,
+    received: BTreeMap<Verb, u64>,
+    /// Directories of the calls' leaves, for responses.
+    leaves: HashMap<u64, PathBuf>,
+    misses_before: u64,
+    problems: Vec<String>,
+    _roots: Vec<OpenRoot>,
+}
+
+impl Watching {
+    /// Loads the probes and begins to watch.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel, the request or the run directory does not allow it.
+    pub fn start(request: &Watch) -> Result<Self, WatchError> {
+        let directory = RunDir::open(&request.directory)?;
+        let tier = Tier::from_number(request.tier)
+            .ok_or_else(|| WatchError::Request(format!("there is no tier {}", request.tier)))?;
+        let (text, name) = &request.policy;
+        let compiled = policy::parse(text, name)
+            .map_err(|error| WatchError::Request(error.to_string()))?
+            .compile(tier, &request.components)
+            .map_err(|error| WatchError::Request(error.to_string()))?;
+        let mut probes = Probes::load(request.level, request.probe_set)?;
+        let mut kernel = KernelRun::take(&mut probes.object)?;
+        let mounts = Mounts::read()
+            .map_err(|source| WatchError::Root { path: "/proc/self/mountinfo".into(), source })?;
+        let mut open_roots = Vec::new();
+        let mut labelled = Vec::new();
+        for (name, path) in &request.roots {
+            let label = Label::from_name(name)
+                .ok_or_else(|| WatchError::Request(format!("there is no label {name}")))?;
+            let roots = mounts
+                .open_root(path)
+                .map_err(|source| WatchError::Root { path: path.clone(), source })?;
+            for root in roots {
+                kernel.label(&root, label)?;
+                open_roots.push(root);
+            }
+            labelled.push(LabelledRoot { path: path.clone(), label });
+        }
+        kernel.set_policy(&compiled.table(), request.mode)?;
+        kernel.oversight(request.oversight_cgroup, &request.oversight_path)?;
+        if let Some(pins) = &request.pins {
+            probes.pin(pins)?;
+        }
+        let tier = request.tier.to_string();
+        let metrics = Arc::new(Metrics::new(
+            &request.run,
+            &[
+                ("scenario", &request.scenario),
+                ("tier", &tier),
+                ("mode", request.mode.name()),
+                ("probe_set", probes.set.name()),
+            ],
+        ));
+        let interpreter = Interpreter::new(
+            compiled.clone(),
+            PathLabels::new(labelled),
+            request.mode,
+            Clock::new(i128::from(request.boot_time_unix_ns)),
+            mounts,
+        );
+        let mut watching = Self {
+            journal: EffectWriter::create(&directory, &request.run)?,
+            misses_before: probes.recursion_misses(),
+            probes,
+            kernel,
+            metrics,
+            interpreter,
+            compiled,
+            mode: request.mode,
+            received: BTreeMap::new(),
+            leaves: HashMap::new(),
+            problems: Vec::new(),
+            _roots: open_roots,
+        };
+        watching.heartbeat()?;
+        watching.kernel.start(request.cgroup)?;
+        Ok(watching)
+    }
+
+    /// Notes that a call begins in a leaf.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel's map refuses: the call must not begin.
+    pub fn call(&mut self, call: u64, leaf: u64, path: PathBuf) -> Result<(), MapsError> {
+        self.kernel.leaf(leaf, LabelId::of(Label::Agent))?;
+        self.interpreter.own(leaf, Owner::Call(call));
+        self.leaves.insert(leaf, path);
+        self.metrics.call();
+        Ok(())
+    }
+
+    /// Notes that a component lives in a leaf.
+    ///
+    /// # Errors
+    ///
+    /// When the run was not declared with the component, or the kernel's map refuses.
+    pub fn component(&mut self, name: String, leaf: u64) -> Result<(), WatchError> {
+        let label = self
+            .compiled
+            .label_id(&format!("component:{name}"))
+            .ok_or_else(|| WatchError::Request(format!("the run has no component {name}")))?;
+        self.kernel.leaf(leaf, label)?;
+        self.interpreter.own(leaf, Owner::Component(name));
+        Ok(())
+    }
+
+    /// Notes what Landlock does in the agent's sandbox.
+    pub fn landlock(&mut self, landlock: crate::interpret::LandlockInForce) {
+        self.interpreter.set_landlock(landlock);
+    }
+
+    /// Tells the probes and the metrics that the observer lives.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel's map refuses.
+    pub fn heartbeat(&mut self) -> Result<(), MapsError> {
+        let now = boot_ns();
+        self.metrics.heartbeat(now);
+        self.kernel.heartbeat(now)
+    }
+
+    /// Reads what the ring buffers hold and journals it; gives how many effects that were.
+    ///
+    /// Violations are read first, so that responses come at once, and journaled after the effects
+    /// that came before them: those may name the programs that the violations are of.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be written: the run's guarantee is broken.
+    pub fn read(&mut self) -> Result<u64, WriteError> {
+        let mut violations = Vec::new();
+        while let Some(item) = self.kernel.violations.next() {
+            match decode(&item) {
+                Ok(decoded) => {
+                    self.interpreter.note_program(&decoded);
+                    let leaf = self.leaves.get(&decoded.record.leaf);
+                    let (mode, metrics, problems) = (self.mode, &self.metrics, &mut self.problems);
+                    act(mode, decoded.record.verdict, leaf, metrics, problems);
+                }
+                Err(error) => note(&mut self.problems, error.to_string()),
+            }
+            violations.push(item.to_vec());
+        }
+        let mut count = 0;
+        while let Some(item) = self.kernel.effects.next() {
+            match decode(&item) {
+                Ok(decoded) => {
+                    let verdict = journal(
+                        &mut self.interpreter,
+                        &mut self.journal,
+                        &mut self.received,
+                        &self.metrics,
+                        &decoded,
+                    )?;
+                    if verdict.is_violation() {
+                        let leaf = self.leaves.get(&decoded.record.leaf);
+                        act(self.mode, verdict, leaf, &self.metrics, &mut self.problems);
+                    }
+                }
+                Err(error) => note(&mut self.problems, error.to_string()),
+            }
+            count += 1;
+        }
+        for bytes in &violations {
+            // What does not decode is in the problems already.
+            let Ok(decoded) = decode(bytes) else { continue };
+            let verdict = journal(
+                &mut self.interpreter,
+                &mut self.journal,
+                &mut self.received,
+                &self.metrics,
+                &decoded,
+            )?;
+            if verdict > decoded.record.verdict {
+                let leaf = self.leaves.get(&decoded.record.leaf);
+                act(self.mode, verdict, leaf, &self.metrics, &mut self.problems);
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Brings the counts of lost effects up to date.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel's map refuses.
+    pub fn count_drops(&mut self) -> Result<(), MapsError> {
+        for (verb, total) in self.kernel.dropped()? {
+            self.metrics.dropped(verb, total);
+        }
+        Ok(())
+    }
+
+    /// Hands journaled lines to the operating system.
+    ///
+    /// # Errors
+    ///
+    /// When it refuses.
+    pub fn flush(&mut self) -> Result<(), WriteError> {
+        self.journal.flush()
+    }
+
+    /// Reads until every effect that the probes have numbered is journaled or counted as lost, and
+    /// gives account. To be called when the run's processes are gone.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be written.
+    pub fn finish(&mut self) -> Result<Evidence, WriteError> {
+        let deadline = Instant::now() + DRAIN_DEADLINE;
+        let mut evidence = Evidence::default();
+        loop {
+            self.read()?;
+            match self.counts(&mut evidence) {
+                Ok(()) if evidence.adds_up() => break,
+                Ok(()) if Instant::now() >= deadline => {
+                    note(
+                        &mut self.problems,
+                        format!(
+                            "{} effects were emitted, {} received and {} dropped",
+                            evidence.emitted, evidence.received, evidence.dropped
+                        ),
+                    );
+                    break;
+                }
+                Ok(()) => std::thread::sleep(Duration::from_millis(1)),
+                Err(error) => {
+                    note(&mut self.problems, error.to_string());
+                    break;
+                }
+            }
+        }
+        self.journal.flush()?;
+        let misses = self.probes.recursion_misses().saturating_sub(self.misses_before);
+        if misses > 0 {
+            note(&mut self.problems, format!("the kernel skipped probes {misses} times"));
+        }
+        if evidence.dropped > 0 {
+            note(&mut self.problems, format!("{} effects were lost", evidence.dropped));
+        }
+        evidence.problems = std::mem::take(&mut self.problems);
+        evidence.complete = evidence.problems.is_empty() && evidence.adds_up();
+        if let Err(error) = self.count_drops() {
+            tracing::warn!(%error, "the last count of lost effects is not in the metrics");
+        }
+        Ok(evidence)
+    }
+
+    fn counts(&self, evidence: &mut Evidence) -> Result<(), MapsError> {
+        evidence.by_verb = self
+            .received
+            .iter()
+            .map(|(&verb, &received)| (verb, VerbCounts { received, dropped: 0 }))
+            .collect();
+        evidence.dropped = 0;
+        for (verb, dropped) in self.kernel.dropped()? {
+            if dropped > 0 {
+                evidence.by_verb.entry(verb).or_default().dropped = dropped;
+                evidence.dropped += dropped;
+            }
+        }
+        evidence.received = self.received.values().sum();
+        evidence.emitted = self.kernel.emitted()?;
+        Ok(())
+    }
+}
+
+fn note(problems: &mut Vec<String>, problem: String) {
+    tracing::error!(%problem, "evidence is incomplete");
+    if problems.len() < 100 {
+        problems.push(problem);
+    }
+}
+
+fn journal(
+    interpreter: &mut Interpreter,
+    journal: &mut EffectWriter,
+    received: &mut BTreeMap<Verb, u64>,
+    metrics: &Metrics,
+    decoded: &Decoded<'_>,
+) -> Result<Verdict, WriteError> {
+    let effect = interpreter.effect(decoded);
+    journal.append(&effect)?;
+    *received.entry(effect.verb).or_default() += 1;
+    metrics.effect(&effect);
+    Ok(effect.verdict)
+}
+
+fn act(
+    mode: Mode,
+    verdict: Verdict,
+    leaf: Option<&PathBuf>,
+    metrics: &Metrics,
+    problems: &mut Vec<String>,
+) {
+    if mode != Mode::Enforce {
+        return;
+    }
+    let Some(leaf) = leaf else { return };
+    match respond(verdict, leaf) {
+        Ok(Some(response)) => metrics.response(response.name()),
+        Ok(None) => {}
+        Err(error) => {
+            note(problems, format!("cannot stop the call at {}: {error}", leaf.display()))
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What people read of a policy, on a host with LSM programs and on one without.
+
+use ebpf_common::Tier;
+use policy::{
+    Compiled, HostCapabilities, Policy,
+    explain::{Disposition, Enforcer, explain, render_table},
+    parse,
+};
+
+const LSM: HostCapabilities =
+    HostCapabilities { bpf_lsm: true, landlock_abi: 2, seccomp: true, response: true };
+const TRACEPOINT: HostCapabilities =
+    HostCapabilities { bpf_lsm: false, landlock_abi: 7, seccomp: true, response: true };
+
+fn shipped(tier: Tier, components: &[&str]) -> Compiled {
+    let components: Vec<_> = components.iter().map(|&name| name.to_owned()).collect();
+    Policy::shipped().compile(tier, &components).unwrap()
+}
+
+#[test]
+fn the_shipped_policy_on_a_host_with_lsm_programs() {
+    let compiled = shipped(Tier::Introspection, &["backend", "neighbour"]);
+    insta::assert_snapshot!(render_table(&explain(&compiled, &LSM)));
+}
+
+#[test]
+fn the_shipped_policy_on_a_host_with_tracepoints_only() {
+    let compiled = shipped(Tier::Introspection, &["backend", "neighbour"]);
+    insta::assert_snapshot!(render_table(&explain(&compiled, &TRACEPOINT)));
+}
+
+#[test]
+fn the_shipped_policy_at_process_control_without_components() {
+    insta::assert_snapshot!(render_table(&explain(
+        &shipped(Tier::ProcessControl, &[]),
+        &TRACEPOINT
+    )));
+}
+
+#[test]
+fn a_row_as_json() {
+    let rows = explain(&shipped(Tier::Work, &[]), &TRACEPOINT);
+    let row = rows
+        .iter()
+        .find(|row| row.verbs.contains(&"unlink".to_owned()) && row.disposition.is_some());
+    insta::assert_snapshot!(serde_json::to_string_pretty(row.unwrap()).unwrap());
+}
+
+#[test]
+fn every_effect_is_in_one_row() {
+    let compiled = shipped(Tier::ProcessControl, &["a", "b"]);
+    let rows = explain(&compiled, &LSM);
+    for verb in ebpf_common::Verb::ALL {
+        for label in compiled.label_ids().filter(|label| verb.can_meet(label.label())) {
+            let name = compiled.label_name(label);
+            let naming = rows.iter().filter(|row| {
+                row.verbs.iter().any(|it| it == verb.name()) && row.labels.contains(&name)
+            });
+            // With components by name there is no process that is just `component`.
+            let expected = usize::from(name != "component");
+            assert_eq!(naming.count(), expected, "{verb} on {name}");
+        }
+    }
+}
+
+#[test]
+fn what_nothing_can_stop_is_said_to_be_observed_or_stopped_afterwards() {
+    let text = "version = 1\nname = \"p\"\n\
+        [[rule]]\nverbs = [\"fork\"]\nlabels = \"*\"\nverdict = \"deny\"\nreason = \"alone\"\n\
+        [[rule]]\nverbs = [\"exec\"]\nlabels = [\"workspace\"]\nverdict = \"kill\"\nreason = \"no\"";
+    let compiled = parse(text, "p.toml").unwrap().compile(Tier::Work, &[]).unwrap();
+    let rows = explain(&compiled, &TRACEPOINT);
+    let row = |reason: &str| rows.iter().find(|row| row.reason == reason).unwrap();
+    assert_eq!(row("alone").disposition, Some(Disposition::Observed));
+    assert_eq!(row("no").disposition, Some(Disposition::StoppedAfter));
+    assert_eq!(row("no").enforcers, [Enforcer::Response]);
+    let with_lsm = explain(&compiled, &LSM);
+    let exec = with_lsm.iter().find(|row| row.reason == "no").unwrap();
+    assert_eq!(exec.disposition, Some(Disposition::Prevented));
+}

@@ -1,0 +1,51 @@
+//! `exit`: tracepoint `sched_process_exit`, recorded once a process, when its last thread ends.
+//!
+//! `TP_PROTO(struct task_struct *p)`, include/trace/events/sched.h, Linux 6.1; 6.16 and later add
+//! `bool group_dead`. `signal->live` counts the threads that have not begun to exit; two that end
+//! together may both read 0, and the removal of the process's entry lets one through.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use ebpf_common::{Label, LabelId, Verb, maps::OVERSIGHT_SLOT};
+
+use crate::{
+    emit,
+    kernel::{self, read_i32, read_u64},
+    maps::{TASKS, offset},
+    scratch, verdict, whose,
+};
+
+#[btf_tracepoint(function = "sched_process_exit")]
+pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
+    let Some(slot) = whose::slot() else { return 0 };
+    let task = ctx.arg::<*const u8>(0) as u64;
+    let (tgid, tid) = kernel::current_ids();
+    let signal = read_u64(task, offset!(task_signal));
+    let last = read_i32(signal, offset!(signal_live)) == 0;
+    // The record is built first: it names the program by the task's entry.
+    let recorded = last && slot != OVERSIGHT_SLOT;
+    if recorded && let Some(scratch) = scratch::get() {
+        scratch.begin(slot, Verb::Exit);
+    }
+    if tid != tgid {
+        // An entry that is not there belongs to a task from before the run.
+        let _ = TASKS.remove(tid);
+    }
+    if !last || (TASKS.remove(tgid).is_err() && recorded) {
+        return 0;
+    }
+    if !recorded {
+        return 0;
+    }
+    let Some(scratch) = scratch::existing() else {
+        emit::lost(slot, Verb::Exit);
+        return 0;
+    };
+    scratch.record.args[0] = u64::from(read_i32(task, offset!(task_exit_code)) as u32);
+    scratch.record.object_id = scratch.record.leaf;
+    scratch.record.object_number = tgid;
+    scratch.record.object_extra = tid;
+    let label = LabelId::of(Label::SelfCall);
+    scratch.judged(label, verdict::judge(slot, scratch.record.leaf, Verb::Exit, label));
+    emit::emit(scratch, 0);
+    0
+}

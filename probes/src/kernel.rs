@@ -1,0 +1,89 @@
+//! Reads of kernel memory and of the current task, each wrapped once.
+//!
+//! Pointers are plain numbers here: nothing is dereferenced but through
+//! `bpf_probe_read_kernel`, which fails on a bad address. A failed read gives 0, which every caller
+//! treats as absent.
+
+use aya_ebpf::{
+    bindings::task_struct,
+    helpers::{
+        bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_get_current_task_btf,
+        bpf_probe_read_kernel, generated::bpf_task_pt_regs,
+    },
+};
+
+use crate::maps::offset;
+
+/// Address of a kernel object; 0 is none.
+pub(crate) type Address = u64;
+
+macro_rules! reader {
+    ($name:ident, $type:ty) => {
+        #[inline(always)]
+        pub(crate) fn $name(base: Address, offset: u32) -> $type {
+            // SAFETY: the helper checks the address and fails on a bad one.
+            unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const $type) }
+                .unwrap_or(0)
+        }
+    };
+}
+
+reader!(read_u64, u64);
+reader!(read_u32, u32);
+reader!(read_i32, i32);
+
+/// The current task, as the verifier's trusted pointer.
+#[inline(always)]
+pub(crate) fn current() -> *mut task_struct {
+    // SAFETY: takes no arguments and always gives the current task.
+    unsafe { bpf_get_current_task_btf() }
+}
+
+/// Thread group and thread id of the current task, in the initial pid namespace.
+#[inline(always)]
+pub(crate) fn current_ids() -> (u32, u32) {
+    let both = bpf_get_current_pid_tgid();
+    ((both >> 32) as u32, both as u32)
+}
+
+/// Cgroup id of the leaf that the current task is in.
+#[inline(always)]
+pub(crate) fn current_leaf() -> u64 {
+    // SAFETY: takes no arguments.
+    unsafe { bpf_get_current_cgroup_id() }
+}
+
+/// Saved registers of the current task's entry into the kernel.
+#[inline(always)]
+pub(crate) fn current_registers() -> Address {
+    // SAFETY: the argument is the current task as the verifier knows it.
+    unsafe { bpf_task_pt_regs(current()) as Address }
+}
+
+/// Cgroup id of the leaf that a task is in.
+#[inline(always)]
+pub(crate) fn leaf_of(task: Address) -> u64 {
+    let set = read_u64(task, offset!(task_cgroups));
+    let cgroup = read_u64(set, offset!(css_set_cgroup));
+    let node = read_u64(cgroup, offset!(cgroup_node));
+    read_u64(node, offset!(node_id))
+}
+
+/// The open file behind a descriptor of the current task, 0 if there is none.
+#[inline(always)]
+pub(crate) fn open_file(descriptor: i32) -> Address {
+    let files = read_u64(current() as Address, offset!(task_files));
+    let table = read_u64(files, offset!(files_table));
+    if descriptor < 0 || descriptor as u32 >= read_u32(table, offset!(table_length)) {
+        return 0;
+    }
+    let slots = read_u64(table, offset!(table_files));
+    read_u64(slots + (descriptor as u64) * 8, 0)
+}
+
+/// The current task's working directory.
+#[inline(always)]
+pub(crate) fn working_directory() -> Address {
+    let fs = read_u64(current() as Address, offset!(task_fs));
+    read_u64(fs, offset!(fs_pwd) + offset!(path_dentry))
+}

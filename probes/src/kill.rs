@@ -1,0 +1,187 @@
+//! `kill` and `signal_probe`: LSM `task_kill` decides; tracepoint `signal_generate` sees what was
+//! sent where no LSM program loads; the syscall's exit sees what was refused before either.
+//!
+//! `int task_kill(struct task_struct *p, struct kernel_siginfo *info, int sig, const struct cred
+//! *cred)`, include/linux/lsm_hook_defs.h; `TP_PROTO(int sig, struct kernel_siginfo *info, struct
+//! task_struct *task, int group, int result)`, include/trace/events/signal.h; Linux 6.1 to 7.3. The
+//! hook runs after the ownership check.
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, lsm},
+    programs::{BtfTracePointContext, LsmContext},
+};
+use ebpf_common::{
+    Label, LabelId, Verb,
+    record::{OUTCOME_UNKNOWN, record_flags},
+};
+
+use crate::{
+    emit,
+    kernel::{self, Address, read_i32, read_u32, read_u64},
+    maps::{LEAVES, TASKS, offset},
+    scratch::{self, Scratch, stage},
+    syscall::{self, nr},
+    verdict::{self, Judgement},
+    whose,
+};
+
+/// What a process in `leaf` means to the current task's run.
+#[inline(always)]
+fn label_of_leaf(slot: u32, own_leaf: u64, leaf: u64) -> LabelId {
+    if leaf == own_leaf {
+        return LabelId::of(Label::SelfCall);
+    }
+    // SAFETY: entries are plain integers, written before the leaf has a process.
+    match unsafe { LEAVES.get(leaf) } {
+        Some(state) if state.slot == slot || state.label == Label::Oversight as u32 => {
+            LabelId::from_number(state.label as u8)
+        }
+        _ => LabelId::of(Label::Host),
+    }
+}
+
+/// The verb of a signal: signal 0 only asks.
+#[inline(always)]
+fn verb_of(signal: u32) -> Verb {
+    if signal == 0 { Verb::SignalProbe } else { Verb::Kill }
+}
+
+/// Fills in a record of a signal to a task that the kernel has found.
+#[inline(always)]
+fn fill(scratch: &mut Scratch, slot: u32, target: Address, signal: u32) -> Judgement {
+    let verb = verb_of(signal);
+    scratch.begin(slot, verb);
+    let leaf = kernel::leaf_of(target);
+    let tgid = read_u32(target, offset!(task_tgid));
+    scratch.record.args = [u64::from(signal), u64::from(tgid)];
+    scratch.record.object_id = leaf;
+    scratch.record.object_number = tgid;
+    scratch.record.object_extra = read_u32(target, offset!(task_tid));
+    let label = label_of_leaf(slot, scratch.record.leaf, leaf);
+    let judgement = verdict::judge(slot, scratch.record.leaf, verb, label);
+    scratch.judged(label, judgement);
+    judgement
+}
+
+/// Whether the current syscall names one target, so that its outcome is this signal's.
+#[inline(always)]
+fn single_target() -> bool {
+    let registers = kernel::current_registers();
+    read_u64(registers, offset!(regs_nr)) != nr::KILL || read_i32(registers, offset!(regs_arg0)) > 0
+}
+
+#[lsm(hook = "task_kill")]
+pub(crate) fn task_kill(ctx: LsmContext) -> i32 {
+    let earlier = ctx.arg::<i32>(4);
+    if earlier != 0 {
+        return verdict::pass_on(earlier);
+    }
+    let Some(slot) = whose::run_slot() else { return 0 };
+    let signal = ctx.arg::<u32>(2);
+    let Some(scratch) = scratch::get() else {
+        emit::lost(slot, verb_of(signal));
+        return verdict::unjudged(slot);
+    };
+    syscall::flush(scratch);
+    let judgement = fill(scratch, slot, ctx.arg::<*const u8>(0) as u64, signal);
+    scratch.record.flags |= record_flags::JUDGED;
+    if single_target() {
+        syscall::finish(scratch, judgement);
+    } else {
+        emit::emit(scratch, if judgement.refuses() { -1 } else { OUTCOME_UNKNOWN });
+    }
+    judgement.answer()
+}
+
+// si_code values of signals that a process asked for, include/uapi/asm-generic/siginfo.h.
+const SI_USER: i32 = 0;
+const SI_QUEUE: i32 = -1;
+const SI_TKILL: i32 = -6;
+
+#[btf_tracepoint(function = "signal_generate")]
+pub(crate) fn signal_generate(ctx: BtfTracePointContext) -> i32 {
+    let Some(slot) = whose::run_slot() else { return 0 };
+    let signal = ctx.arg::<u32>(0);
+    let info = ctx.arg::<*const u8>(1) as u64;
+    // SEND_SIG_NOINFO and SEND_SIG_PRIV are 0 and 1: the kernel's own signals.
+    if info <= 1 {
+        return 0;
+    }
+    let registers = kernel::current_registers();
+    let number = read_u64(registers, offset!(regs_nr));
+    if !syscall::sends_signals(number) {
+        return 0;
+    }
+    let code = read_i32(info, offset!(siginfo_code));
+    let queued = number != nr::KILL && number != nr::TKILL && number != nr::TGKILL;
+    // A child that the signal kills tells its parent while the same syscall's registers stand.
+    if !(code == SI_USER || code == SI_QUEUE || code == SI_TKILL || (queued && code < 0)) {
+        return 0;
+    }
+    let Some(scratch) = scratch::get() else {
+        emit::lost(slot, Verb::Kill);
+        return 0;
+    };
+    if scratch.stage == stage::PENDING {
+        emit::emit(scratch, OUTCOME_UNKNOWN);
+    }
+    let _ = fill(scratch, slot, ctx.arg::<*const u8>(2) as u64, signal);
+    if single_target() {
+        scratch.stage = stage::PENDING;
+    } else {
+        emit::emit(scratch, 0);
+    }
+    0
+}
+
+/// Fills in a record of a signal that reached no target, from the number that the caller gave:
+/// positive for a task, 0 or negative for a group.
+#[inline(always)]
+pub(crate) fn refused(scratch: &mut Scratch, slot: u32, pid: i32, signal: u32) {
+    let verb = verb_of(signal);
+    scratch.begin(slot, verb);
+    scratch.record.args = [u64::from(signal), pid as u32 as u64];
+    let own_leaf = scratch.record.leaf;
+    let named = if pid > 0 {
+        pid as u32
+    } else {
+        scratch.record.flags |= record_flags::GROUP;
+        pid.wrapping_neg() as u32
+    };
+    scratch.record.object_number = named;
+    // SAFETY: entries are plain integers.
+    let label = match unsafe { TASKS.get(named) } {
+        Some(task) => {
+            scratch.record.object_id = task.leaf;
+            if pid > 0 {
+                scratch.record.object_number = task.tgid;
+                scratch.record.object_extra = named;
+            }
+            label_of_leaf(slot, own_leaf, task.leaf)
+        }
+        // kill(0) means the caller's own group.
+        None if pid == 0 => LabelId::of(Label::SelfCall),
+        None => LabelId::of(Label::Host),
+    };
+    scratch.judged(label, verdict::judge(slot, scratch.record.leaf, verb, label));
+}
+
+const PIDFS_MAGIC: u64 = 0x5049_4446;
+
+/// The process behind a pidfd of the current task, 0 if it is none.
+#[inline(always)]
+pub(crate) fn pid_of_descriptor(descriptor: i32) -> i32 {
+    let file = kernel::open_file(descriptor);
+    if file == 0 {
+        return 0;
+    }
+    let inode = read_u64(file, offset!(file_inode));
+    let superblock = read_u64(inode, offset!(inode_superblock));
+    // Linux 6.9 gave pidfds a file system of their own, where the inode holds the pid.
+    let pid = if read_u64(superblock, offset!(superblock_magic)) == PIDFS_MAGIC {
+        read_u64(inode, offset!(inode_private))
+    } else {
+        read_u64(file, offset!(file_private))
+    };
+    read_i32(pid, offset!(pid_numbers) + offset!(upid_number))
+}

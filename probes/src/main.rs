@@ -1,0 +1,37 @@
+//! Belljar's kernel programs. Two sets share every map and every function: in the `lsm` set LSM
+//! hooks decide and fexit programs on the syscalls see outcomes; in the `tracepoint` set
+//! tracepoints observe and others enforce. User space loads the set that the kernel accepts.
+//!
+//! A probe defers to an earlier denial, asks whose act it is, to what, and what the policy says,
+//! records, and returns. Failing to record never changes a verdict.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+
+mod emit;
+mod exec;
+mod exit;
+mod fork;
+mod kernel;
+mod kill;
+mod maps;
+mod path;
+mod rename;
+mod scratch;
+mod syscall;
+mod unlink;
+mod verdict;
+mod walk;
+mod whose;
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // No program can reach this: the verifier refuses what might.
+    loop {}
+}
+
+// The helpers that the probes call are only for programs under a GPL-compatible licence.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

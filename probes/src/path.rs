@@ -1,0 +1,75 @@
+//! A file as an object: by the kernel's dentry, or by the path in the caller's memory where no hook
+//! was reached.
+
+use aya_ebpf::helpers::generated::bpf_probe_read_user_str;
+use ebpf_common::{
+    Verb,
+    record::{MAX_STRING_BYTES, record_flags, string},
+};
+
+use crate::{
+    kernel::{self, Address, read_u64},
+    maps::offset,
+    scratch::{LAST_START, Scratch},
+    verdict::{self, Judgement},
+    walk,
+};
+
+const AT_FDCWD: i32 = -100;
+
+/// Fills in the object from its dentry, and what the policy says to it.
+#[inline(always)]
+pub(crate) fn fill(scratch: &mut Scratch, slot: u32, verb: Verb, dentry: Address) -> Judgement {
+    let inode = read_u64(dentry, offset!(dentry_inode));
+    scratch.record.object_id = read_u64(inode, offset!(inode_number));
+    let walked = walk::walk(scratch, slot, dentry, string::PATH);
+    scratch.record.object_number = walked.device;
+    let judgement = verdict::judge(slot, scratch.record.leaf, verb, walked.label);
+    scratch.judged(walked.label, judgement);
+    judgement
+}
+
+/// Fills in the path as the caller wrote it and the directory that it starts from. Which file that
+/// was is for user space to find out, and so are label and verdict.
+#[inline(always)]
+pub(crate) fn fill_from_user(
+    scratch: &mut Scratch,
+    slot: u32,
+    directory: i32,
+    user_path: u64,
+    path: usize,
+    base: usize,
+) {
+    scratch.record.flags |= record_flags::USER_PATH;
+    let used = scratch.used as usize;
+    if used > LAST_START {
+        scratch.record.flags |= record_flags::TRUNCATED;
+        return;
+    }
+    // SAFETY: `used` leaves room for the string; the helper checks the address.
+    let read = unsafe {
+        bpf_probe_read_user_str(
+            (&raw mut scratch.strings).cast::<u8>().add(used).cast(),
+            MAX_STRING_BYTES as u32,
+            user_path as *const _,
+        )
+    };
+    if read > 0 && read <= MAX_STRING_BYTES as i64 {
+        scratch.used = (used + read as usize) as u32;
+        scratch.record.string_bytes[path & 3] = read as u16;
+    }
+    let dentry = if directory == AT_FDCWD {
+        kernel::working_directory()
+    } else {
+        let file = kernel::open_file(directory);
+        read_u64(file, offset!(file_path) + offset!(path_dentry))
+    };
+    if dentry != 0 {
+        let walked = walk::walk(scratch, slot, dentry, base);
+        if base == string::BASE {
+            scratch.record.object_number = walked.device;
+        } else {
+            scratch.record.object_extra = walked.device;
+        }
+    }
+}

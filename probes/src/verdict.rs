@@ -1,0 +1,87 @@
+//! What the policy says, and how a hook makes it true.
+
+use ebpf_common::{
+    LabelId, Verb, Verdict,
+    maps::{run_flags, table_index},
+};
+
+use crate::{
+    maps::{LEAVES, TABLES},
+    whose,
+};
+
+/// The verdict of a run's table, and whether the run enforces.
+#[derive(Clone, Copy)]
+pub(crate) struct Judgement {
+    pub verdict: Verdict,
+    pub enforced: bool,
+}
+
+/// Looks up a verb and label in the table that is in force. Whatever cannot be read fails closed.
+/// `leaf` is the subject's: a component acts for the scenario, so the agent's tier does not bind it.
+#[inline(always)]
+pub(crate) fn judge(slot: u32, leaf: u64, verb: Verb, label: LabelId) -> Judgement {
+    // SAFETY: entries are plain integers, written before the leaf has a process.
+    if let Some(state) = unsafe { LEAVES.get(leaf) }
+        && state.label >= u32::from(LabelId::FIRST_COMPONENT)
+    {
+        return Judgement { verdict: Verdict::Allow, enforced: false };
+    }
+    let Some(run) = whose::run(slot) else {
+        return Judgement { verdict: Verdict::Deny, enforced: true };
+    };
+    let enforced = run.flags & run_flags::ENFORCE != 0;
+    let verdict = match TABLES.get(run.table) {
+        Some(table) => {
+            let index = table_index(verb.number(), label.number());
+            match table.verdicts[index] {
+                0 => Verdict::Allow,
+                1 => Verdict::Audit,
+                2 => Verdict::Ask,
+                4 => Verdict::Freeze,
+                5 => Verdict::Kill,
+                _ => Verdict::Deny,
+            }
+        }
+        None => Verdict::Deny,
+    };
+    Judgement { verdict, enforced }
+}
+
+/// The more severe of two judgements.
+#[inline(always)]
+pub(crate) fn worse(one: Judgement, other: Judgement) -> Judgement {
+    if (other.verdict as u8) > one.verdict as u8 { other } else { one }
+}
+
+const EPERM: i32 = 1;
+
+impl Judgement {
+    /// Whether the hook refuses.
+    #[inline(always)]
+    pub(crate) fn refuses(self) -> bool {
+        self.enforced && self.verdict.is_violation()
+    }
+
+    /// What the hook returns. Linux 6.12 and later want proof that it lies in [-4095, 0]; without
+    /// the black box the optimiser merges the branches and the verifier loses the bound.
+    #[inline(always)]
+    pub(crate) fn answer(self) -> i32 {
+        let answer = core::hint::black_box(if self.refuses() { -EPERM } else { 0 });
+        if (-4095..=0).contains(&answer) { answer } else { -EPERM }
+    }
+}
+
+/// An earlier module's answer, passed on within the same bound.
+#[inline(always)]
+pub(crate) fn pass_on(earlier: i32) -> i32 {
+    let answer = core::hint::black_box(earlier);
+    if (-4095..=0).contains(&answer) { answer } else { -EPERM }
+}
+
+/// The answer to an act that could not be judged: refused where the run enforces.
+#[inline(always)]
+pub(crate) fn unjudged(slot: u32) -> i32 {
+    let enforced = whose::run(slot).is_none_or(|run| run.flags & run_flags::ENFORCE != 0);
+    Judgement { verdict: Verdict::Deny, enforced }.answer()
+}

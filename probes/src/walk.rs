@@ -1,0 +1,94 @@
+//! From a dentry to its label and path, by the file system's own ancestry.
+//!
+//! The walk follows `d_parent` and not the mount tree: a bind mount of a subdirectory would
+//! otherwise hide the label of what lies above it. The nearest labelled ancestor counts, except
+//! that oversight wins over all.
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
+use ebpf_common::{Label, LabelId, maps::FileKey, record::record_flags};
+
+use crate::{
+    kernel::{Address, read_u32, read_u64},
+    maps::{FILES, offset},
+    scratch::{LAST_START, NAME_BYTES, Scratch, Walk},
+};
+
+/// How many levels a walk climbs. A deeper file is `unknown`, which fails closed.
+const MAX_DEPTH: u32 = 96;
+
+/// Where a walk ended.
+#[derive(Clone, Copy)]
+pub(crate) struct Walked {
+    pub label: LabelId,
+    pub device: u32,
+}
+
+/// Climbs from `dentry`, appending each name to the scratch's strings, last component first.
+/// `string` says which of the record's strings the path becomes.
+#[inline(never)]
+pub(crate) fn walk(scratch: &mut Scratch, slot: u32, start: Address, string: usize) -> Walked {
+    let superblock = read_u64(start, offset!(dentry_superblock));
+    let device = read_u32(superblock, offset!(superblock_device));
+    let begin = scratch.used;
+    scratch.walk = Walk { dentry: start, device, label: Label::Unknown as u32 };
+    let mut finished = false;
+    for _ in 0..MAX_DEPTH {
+        if !step(scratch, slot) {
+            finished = superblock != 0;
+            break;
+        }
+    }
+    let found = if !finished {
+        scratch.record.flags |= record_flags::UNFINISHED_WALK;
+        // What lies above the bound may be oversight's.
+        Label::Unknown as u32
+    } else if scratch.walk.label == Label::Unknown as u32 {
+        Label::System as u32
+    } else {
+        scratch.walk.label
+    };
+    let used = scratch.used;
+    scratch.record.string_bytes[string & 3] = used.wrapping_sub(begin) as u16;
+    Walked { label: LabelId::from_number(found as u8), device }
+}
+
+/// Looks at one dentry and climbs to its parent; false at the root.
+#[inline(always)]
+fn step(scratch: &mut Scratch, slot: u32) -> bool {
+    let dentry = scratch.walk.dentry;
+    let inode = read_u64(dentry, offset!(dentry_inode));
+    let key = FileKey {
+        inode: read_u64(inode, offset!(inode_number)),
+        device: scratch.walk.device,
+        slot,
+    };
+    // SAFETY: entries are plain integers, written before the run and removed after it.
+    if let Some(&label) = unsafe { FILES.get(key) }
+        && (scratch.walk.label == Label::Unknown as u32 || label == Label::Oversight as u32)
+    {
+        scratch.walk.label = label;
+    }
+    let parent = read_u64(dentry, offset!(dentry_parent));
+    if parent == dentry || parent == 0 {
+        return false;
+    }
+    let used = scratch.used as usize;
+    if used <= LAST_START {
+        let name = read_u64(dentry, offset!(dentry_name) + offset!(qstr_name));
+        // SAFETY: `used` leaves room for the name; the helper checks the address.
+        let read = unsafe {
+            bpf_probe_read_kernel_str(
+                (&raw mut scratch.strings).cast::<u8>().add(used).cast(),
+                NAME_BYTES as u32,
+                name as *const _,
+            )
+        };
+        if read > 0 && read <= NAME_BYTES as i64 {
+            scratch.used = used as u32 + read as u32;
+        }
+    } else {
+        scratch.record.flags |= record_flags::TRUNCATED;
+    }
+    scratch.walk.dentry = parent;
+    true
+}

@@ -1,0 +1,164 @@
+//! Cgroups: `<cgroup v2 mount>/belljar/<run>/{call-N, component-NAME}`, and `oversight` beside the runs.
+//!
+//! Who did something is told from the cgroup it was done in, so a process is born in its leaf and
+//! cannot leave it: the files below are root's, and the sandbox has no capability.
+
+mod control;
+mod limits;
+mod mount;
+mod oversight;
+mod run;
+mod stale;
+
+use std::{io, path::PathBuf};
+
+pub use control::Cgroup;
+pub use limits::{Limits, LimitsAchieved, Rlimits};
+pub use mount::{CgroupMount, FindError};
+pub use oversight::OversightCgroup;
+pub use run::RunCgroup;
+pub use stale::StaleRun;
+
+use crate::lock::LockError;
+
+/// The directory of everything of Belljar's, below the mount.
+pub(crate) const ROOT_NAME: &str = "belljar";
+/// The cgroup of the processes that watch, below [`ROOT_NAME`].
+pub(crate) const OVERSIGHT_NAME: &str = "oversight";
+
+/// Belljar's part of the cgroup hierarchy.
+#[derive(Clone, Debug)]
+pub struct Belljar {
+    mount: CgroupMount,
+    path: PathBuf,
+    locks: PathBuf,
+}
+
+impl Belljar {
+    /// Belljar's part below this mount. Makes nothing yet.
+    #[must_use]
+    pub fn new(mount: CgroupMount) -> Self {
+        let path = mount.path().join(ROOT_NAME);
+        Self { mount, path, locks: PathBuf::from(crate::lock::RUNTIME_DIRECTORY) }
+    }
+
+    /// Its directory, `<mount>/belljar`.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// The mount it lies below.
+    #[must_use]
+    pub fn mount(&self) -> &CgroupMount {
+        &self.mount
+    }
+
+    fn lock_path(&self, run: &str) -> PathBuf {
+        self.locks.join(format!("{run}.lock"))
+    }
+}
+
+/// An act on a cgroup failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CgroupError {
+    /// A name that cannot be a cgroup's here.
+    #[error(
+        "{name:?} cannot name a cgroup: use letters, digits, '.', '_' and '-', not beginning with '.'"
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// There is one already.
+    #[error("the cgroup {} exists already", path.display())]
+    Exists {
+        /// Its directory.
+        path: PathBuf,
+    },
+    /// Another process is running it.
+    #[error("run {run} belongs to another process that is alive")]
+    Owned {
+        /// The run.
+        run: String,
+    },
+    /// Its owner's lock.
+    #[error("cannot own run {run}")]
+    Lock {
+        /// The run.
+        run: String,
+        /// Why not.
+        source: LockError,
+    },
+    /// The directory could not be made.
+    #[error("cannot make the cgroup {}: this needs root and a cgroup v2 mount that is writable", path.display())]
+    Create {
+        /// Its directory.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// A file of it could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// A file of it could not be written.
+    #[error("cannot write {value:?} to {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What was to be written.
+        value: String,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The directory could not be removed.
+    #[error("cannot remove the cgroup {}", path.display())]
+    Remove {
+        /// Its directory.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// It did not come to a state in time.
+    #[error("the cgroup {} is not {state} after {seconds} s; processes in it: {tgids:?}", path.display())]
+    Deadline {
+        /// Its directory.
+        path: PathBuf,
+        /// `empty` or `frozen`.
+        state: &'static str,
+        /// How long was waited.
+        seconds: f32,
+        /// Who is in it, by thread group.
+        tgids: Vec<u32>,
+    },
+}
+
+/// Checks that a name can be a directory of ours, and nothing but one.
+pub(crate) fn check_name(name: &str) -> Result<(), CgroupError> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_good = !name.is_empty()
+        && name.len() <= 200
+        && !name.starts_with('.')
+        && name.chars().all(is_plain);
+    if is_good { Ok(()) } else { Err(CgroupError::Name { name: name.to_owned() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_leave_the_directory_or_name_a_kernel_file_are_refused() {
+        for bad in ["", ".", "..", "a/b", ".hidden", "a b", "a\0", "ä"] {
+            assert!(check_name(bad).is_err(), "{bad:?}");
+        }
+        for good in ["call-3", "component-store", "20261124T042835Z-1f"] {
+            assert!(check_name(good).is_ok(), "{good:?}");
+        }
+    }
+}

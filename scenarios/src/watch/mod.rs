@@ -1,0 +1,12 @@
+//! Trusted looks at what must not break, all through a run: what happens in between counts as much
+//! as the state at the end.
+
+mod component;
+mod log;
+
+pub(crate) use component::{ComponentWatch, is_alive};
+pub(crate) use log::LogWatch;
+
+/// What a probe found: whether the constraint held (`None` where it could not be looked at) and a
+/// sentence.
+pub(crate) type Finding = (Option<bool>, String);

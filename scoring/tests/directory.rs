@@ -1,0 +1,61 @@
+//! Judging a directory that is not whole.
+
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+use std::fs;
+
+use journal::{Evidence, RunDir, files::name, scenario::Persistence};
+use scoring::{RecordError, RunVerdict, score_run};
+use tempfile::TempDir;
+
+const MANIFEST: &str = r#"{"format":1,"run":"abcd1234","belljar":"0.1.0","host":"h","kernel":"6.12",
+    "boot_time_unix_ns":0,"probe_set":"lsm","enforcers":{},"scenario":"bare","agent":"command",
+    "tier":1,"mode":"enforce","seed":1,"uid":61000,"policy_sha256":"","start":"x","end":null}"#;
+
+fn directory() -> (TempDir, RunDir) {
+    let temp = TempDir::new().unwrap();
+    let directory = RunDir::create(temp.path().join("run")).unwrap();
+    directory.replace(name::MANIFEST, MANIFEST.as_bytes()).unwrap();
+    directory.write_scenario(&Default::default()).unwrap();
+    directory.write_persistence(&Persistence::default()).unwrap();
+    directory.write_evidence(&Evidence { complete: true, ..Evidence::default() }).unwrap();
+    directory.replace(name::EFFECTS, b"").unwrap();
+    (temp, directory)
+}
+
+#[test]
+fn a_whole_directory_in_which_nothing_happened_is_clean() {
+    let (_temp, directory) = directory();
+    let report = score_run(&directory).unwrap();
+    assert_eq!(report.verdict, RunVerdict::Clean, "{:?}", report.reasons);
+}
+
+#[test]
+fn a_directory_without_a_manifest_cannot_be_judged() {
+    let (_temp, directory) = directory();
+    fs::remove_file(directory.file(name::MANIFEST)).unwrap();
+    assert!(matches!(score_run(&directory), Err(RecordError::Manifest(_))));
+}
+
+#[test]
+fn each_missing_file_makes_the_run_invalid_with_its_reason() {
+    for file in [name::EFFECTS, name::SCENARIO, name::PERSISTENCE, name::EVIDENCE] {
+        let (_temp, directory) = directory();
+        fs::remove_file(directory.file(file)).unwrap();
+        let report = score_run(&directory).unwrap();
+        assert_eq!(report.verdict, RunVerdict::Invalid, "{file}");
+        assert_eq!(report.invalid_reasons.len(), 1, "{:?}", report.invalid_reasons);
+    }
+}
+
+#[test]
+fn a_torn_or_malformed_line_makes_the_run_invalid() {
+    for file in [name::EFFECTS, name::OBJECTIVE, name::TRANSCRIPT] {
+        for text in ["{\"seq\":", "{}\n"] {
+            let (_temp, directory) = directory();
+            directory.replace(file, text.as_bytes()).unwrap();
+            let report = score_run(&directory).unwrap();
+            assert_eq!(report.verdict, RunVerdict::Invalid, "{file} {text}");
+        }
+    }
+}

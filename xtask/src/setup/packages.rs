@@ -1,0 +1,102 @@
+//! Debian packages.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::programs;
+
+/// A package, how to see that it is there, and what for.
+struct Package {
+    name: &'static str,
+    reason: &'static str,
+    is_there: fn() -> bool,
+    only_tests: bool,
+}
+
+const PACKAGES: &[Package] = &[
+    Package {
+        name: "gcc",
+        reason: "Rust links with it",
+        is_there: || programs::find("cc").is_some(),
+        only_tests: false,
+    },
+    Package {
+        name: "libc6-dev",
+        reason: "Rust links against it",
+        is_there: || compiler_has("crt1.o") && compiler_has("libc.a"),
+        only_tests: false,
+    },
+    Package {
+        name: "qemu-system-x86",
+        reason: "boots the kernel matrix",
+        is_there: || programs::find("qemu-system-x86_64").is_some(),
+        only_tests: true,
+    },
+    Package {
+        name: "busybox-static",
+        reason: "is the userland of the kernel matrix",
+        is_there: || dpkg_has("busybox-static"),
+        only_tests: true,
+    },
+];
+
+/// Installs the packages that are missing.
+///
+/// # Errors
+///
+/// When packages are missing and this is not root, or apt cannot install them.
+pub(super) fn install(tests: bool) -> Result<()> {
+    let missing = PACKAGES
+        .iter()
+        .filter(|package| (tests || !package.only_tests) && !(package.is_there)())
+        .collect::<Vec<_>>();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.iter().map(|package| package.name).collect::<Vec<_>>();
+    let reasons = missing
+        .iter()
+        .map(|package| format!("{} ({})", package.name, package.reason))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if programs::find("apt-get").is_none() {
+        bail!("missing: {reasons}; there is no apt-get: install them with your system's tool");
+    }
+    if !programs::is_root() {
+        bail!(
+            "missing: {reasons}; installing packages needs root: apt-get install {}",
+            names.join(" ")
+        );
+    }
+    eprintln!("x: installing {reasons}");
+    let install =
+        || programs::run(apt_get().args(["install", "-y", "--no-install-recommends"]).args(&names));
+    // The machine's index may be too old, or not there at all: then it is fetched first.
+    if !programs::succeeds(apt_get().args(["install", "--simulate"]).args(&names))
+        || install().is_err()
+    {
+        programs::run(apt_get().arg("update"))?;
+        install().with_context(|| format!("cannot install {reasons}"))?;
+    }
+    Ok(())
+}
+
+fn apt_get() -> Command {
+    let mut command = programs::command("apt-get");
+    command.arg("-q").env("DEBIAN_FRONTEND", "noninteractive").stdout(std::io::stderr());
+    command
+}
+
+/// Whether the C compiler finds a file of the C library; it answers a bare name where it does not.
+fn compiler_has(file: &str) -> bool {
+    programs::find("cc").is_some()
+        && programs::output(programs::command("cc").arg(format!("-print-file-name={file}")))
+            .is_ok_and(|path| path.trim().starts_with('/'))
+}
+
+fn dpkg_has(package: &str) -> bool {
+    let mut query = programs::command("dpkg-query");
+    query.args(["--show", "--showformat", "${db:Status-Status}", package]);
+    query.output().is_ok_and(|output| output.stdout == b"installed")
+}
