@@ -1,5 +1,7 @@
 //! What the policy says, and how a hook makes it true.
 
+use core::arch::asm;
+
 use ebpf_common::{
     LabelId, Verb, Verdict,
     maps::{run_flags, table_index},
@@ -63,20 +65,30 @@ impl Judgement {
         self.enforced && self.verdict.is_violation()
     }
 
-    /// What the hook returns. Linux 6.12 and later want proof that it lies in [-4095, 0]; without
-    /// the black box the optimiser merges the branches and the verifier loses the bound.
+    /// What the hook returns.
     #[inline(always)]
     pub(crate) fn answer(self) -> i32 {
-        let answer = core::hint::black_box(if self.refuses() { -EPERM } else { 0 });
-        if (-4095..=0).contains(&answer) { answer } else { -EPERM }
+        pass_on(if self.refuses() { -EPERM } else { 0 })
     }
 }
 
-/// An earlier module's answer, passed on within the same bound.
+/// An answer within [-4095, 0]; what lies outside becomes -EPERM. Linux 6.12 and later refuse an
+/// LSM program unless they can prove that bound, and the optimiser turns comparisons in Rust into
+/// arithmetic from which the verifier cannot tell it. The branches below stay as they are.
 #[inline(always)]
-pub(crate) fn pass_on(earlier: i32) -> i32 {
-    let answer = core::hint::black_box(earlier);
-    if (-4095..=0).contains(&answer) { answer } else { -EPERM }
+pub(crate) fn pass_on(answer: i32) -> i32 {
+    let mut bounded = i64::from(answer);
+    // SAFETY: the instructions touch the one register alone.
+    unsafe {
+        asm!(
+            "if {answer} s> 0 goto +1",
+            "if {answer} s> -4096 goto +1",
+            "{answer} = -1",
+            answer = inout(reg) bounded,
+            options(nomem, nostack, pure),
+        );
+    }
+    bounded as i32
 }
 
 /// The answer to an act that could not be judged: refused where the run enforces.
