@@ -22,11 +22,11 @@ fn grafana() -> PathBuf {
 
 fn dashboards() -> Vec<(String, Value)> {
     let mut dashboards = Vec::new();
-    for entry in fs::read_dir(grafana().join("dashboards")).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let text = fs::read_to_string(&path).unwrap();
-        dashboards.push((name, serde_json::from_str(&text).unwrap()));
+    for entry in fs::read_dir(grafana().join("dashboards")).expect("the directory is there") {
+        let entry = entry.expect("the directory can be read");
+        let text = fs::read_to_string(entry.path()).expect("a dashboard can be read");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        dashboards.push((name, serde_json::from_str(&text).expect("a dashboard is JSON")));
     }
     assert!(!dashboards.is_empty(), "there are no dashboards");
     dashboards
