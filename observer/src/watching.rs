@@ -397,7 +397,7 @@ fn act(
         Ok(Some(response)) => metrics.response(response.name()),
         Ok(None) => {}
         Err(error) => {
-            note(problems, format!("cannot stop the call at {}: {error}", leaf.display()))
+            note(problems, format!("cannot stop the call at {}: {error}", leaf.display()));
         }
     }
 }

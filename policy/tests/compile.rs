@@ -1,4 +1,5 @@
 //! What a policy says once it is resolved for a run.
+#![allow(clippy::unwrap_used, reason = "tests panic, they do not return errors")]
 
 use ebpf_common::{
     Label, LabelId, Need, Tier, Verb, Verdict,

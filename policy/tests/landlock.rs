@@ -1,4 +1,5 @@
 //! What Landlock is asked to do for the shipped policy and for policies that it cannot carry out.
+#![allow(clippy::unwrap_used, reason = "tests panic, they do not return errors")]
 
 use std::collections::BTreeSet;
 

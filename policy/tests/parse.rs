@@ -21,7 +21,7 @@ fn rendered(error: &PolicyError) -> String {
     GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
         .with_width(100)
         .render_report(&mut text, error)
-        .unwrap();
+        .expect("text takes every character");
     text
 }
 

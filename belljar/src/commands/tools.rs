@@ -12,7 +12,7 @@ use crate::{
 pub(crate) fn tools(arguments: &ToolsArgs) -> Result<(), Failure> {
     let tier = read_tier(arguments.tier)?;
     if arguments.json {
-        let schemas: Vec<_> = tools::tools_for(tier).map(|tool| tool.schema()).collect();
+        let schemas: Vec<_> = tools::tools_for(tier).map(tools::Tool::schema).collect();
         println!("{}", serde_json::to_string_pretty(&schemas).or_exit(Exit::Software)?);
         return Ok(());
     }
