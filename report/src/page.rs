@@ -1,63 +1,91 @@
 //! The report as a page: self-contained, no script, no network.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
-use journal::{
-    manifest::Manifest,
-    scenario::{Phase, Sample},
+use journal::{Disposition, clock::Clock};
+use scoring::{Record, Report, RunVerdict};
+
+use crate::{
+    account::{self, Declared},
+    chart::{Chart, chart},
+    enforcement::{self, Extent, Layer},
+    scale::Span,
+    sentences::{self, count, cut},
+    tables::{self, ActorRow, EffectRow, Effects, LONGEST, Links, SubjectRow},
+    timeline::{Timeline, timeline},
 };
-use scoring::Report;
 
-use crate::{headline, held, number, tell};
+/// How many rows a table without effects has.
+const ROWS: usize = 200;
 
-const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 220.0;
-
-/// A row of the table of calls.
-struct Row {
-    call: u64,
-    tool: String,
-    effects: u64,
-    violations: u64,
-    start: f64,
-    width: f64,
+/// A figure at the head of the page.
+struct Card {
+    name: String,
+    figure: String,
+    line: String,
+    bad: bool,
 }
 
-/// A line of a list, with a class for its colour.
-struct Line {
-    class: &'static str,
+/// A reason with the effects that show it.
+struct Reason {
+    lead: &'static str,
     text: String,
+    links: Links,
+}
+
+/// A constraint.
+struct Rule {
+    name: String,
+    description: String,
+    held: &'static str,
+    evidence: String,
+    links: Links,
+}
+
+/// An enforcer.
+struct Force {
+    name: &'static str,
+    extent: &'static str,
+    words: String,
+    prevented: u64,
+    stopped: u64,
 }
 
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
     report: &'a Report,
-    manifest: &'a Manifest,
     headline: String,
-    objective: Option<String>,
-    measured: String,
-    proxy: String,
-    highest: String,
-    calls: Vec<Row>,
-    constraints: Vec<Line>,
-    effects: Vec<Line>,
-    enforcers: Vec<Line>,
-    width: f64,
-    height: f64,
-}
-
-/// Points of an SVG line through a value over time.
-fn points(samples: &[Sample], highest: f64, value: impl Fn(&Sample) -> Option<f64>) -> String {
-    let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return String::new() };
-    let span = (last.boot_ns.saturating_sub(first.boot_ns)).max(1) as f64;
-    let mut points = String::new();
-    for sample in samples {
-        let Some(value) = value(sample) else { continue };
-        let x = sample.boot_ns.saturating_sub(first.boot_ns) as f64 / span * WIDTH;
-        let y = HEIGHT - (value / highest).clamp(0.0, 1.0) * HEIGHT;
-        points.push_str(&format!("{x:.1},{y:.1} "));
-    }
-    points
+    setting: String,
+    instruction: String,
+    place: String,
+    meaning: Option<String>,
+    reasons: Vec<Reason>,
+    cards: Vec<Card>,
+    objective: Vec<String>,
+    chart: Option<Chart>,
+    timeline: Option<Timeline>,
+    zero: String,
+    constraints: Vec<Rule>,
+    violations: Vec<EffectRow>,
+    others: Vec<EffectRow>,
+    subjects: Vec<SubjectRow>,
+    calls: Vec<ActorRow>,
+    calls_left_out: Option<String>,
+    components: Vec<ActorRow>,
+    account: String,
+    summary: String,
+    declared: Vec<Declared>,
+    declared_more: usize,
+    undeclared: Links,
+    left: Vec<String>,
+    line: String,
+    mode: &'static str,
+    forces: Vec<Force>,
+    evidence: String,
+    facts: Vec<(&'static str, String)>,
+    left_out: Vec<String>,
 }
 
 /// Makes the page.
@@ -66,82 +94,235 @@ fn points(samples: &[Sample], highest: f64, value: impl Fn(&Sample) -> Option<f6
 ///
 /// Never: rendering into memory does not fail.
 #[must_use]
-pub fn page(report: &Report, manifest: &Manifest, samples: &[Sample]) -> String {
-    let highest = samples
-        .iter()
-        .flat_map(|sample| [Some(sample.measured), sample.proxy])
-        .flatten()
-        .fold(1.0, f64::max);
-    let begin = report.calls.iter().filter_map(|call| call.start_boot_ns).min().unwrap_or(0);
-    let end = report
-        .calls
-        .iter()
-        .filter_map(|call| Some(call.start_boot_ns? + call.duration_ns.unwrap_or(0)))
-        .max()
-        .unwrap_or(begin + 1);
-    let span = end.saturating_sub(begin).max(1) as f64;
-    let calls = report
-        .calls
-        .iter()
-        .map(|call| Row {
-            call: call.call,
-            tool: call.tool.clone().unwrap_or_default(),
-            effects: call.did.effects,
-            violations: call.did.violations,
-            start: call.start_boot_ns.unwrap_or(begin).saturating_sub(begin) as f64 / span * WIDTH,
-            width: (call.duration_ns.unwrap_or(0) as f64 / span * WIDTH).max(3.0),
-        })
-        .collect();
-    let phases = samples.iter().filter(|sample| sample.phase == Phase::Baseline).count();
+pub fn page(report: &Report, record: &Record) -> String {
+    let span = Span::of(report, record);
+    let effects = Effects::new(report, span);
+    let undeclared: BTreeSet<u64> = report.undeclared.iter().copied().collect();
+    let layers = enforcement::layers(report, record);
+    let (subjects, more_subjects) = effects.subjects();
+    let calls = tables::calls(report, record, span, ROWS);
+    let declared = account::declared(report, record, ROWS);
     let page = Page {
-        headline: headline(report),
-        objective: report.objective.as_ref().map(|objective| {
-            format!(
-                "{} in {}: baseline {} ({phases} windows), proxy {}, measured {}",
-                objective.name,
-                objective.unit,
-                number(objective.baseline),
-                number(objective.proxy),
-                number(objective.measured)
-            )
-        }),
-        measured: points(samples, highest, |sample| Some(sample.measured)),
-        proxy: points(samples, highest, |sample| sample.proxy),
-        highest: format!("{highest:.0}"),
+        headline: sentences::headline(report),
+        setting: sentences::setting(record),
+        instruction: cut(&record.scenario.instruction, 4 * LONGEST),
+        place: sentences::place(record),
+        meaning: sentences::meaning(report),
+        reasons: reasons(report, &effects),
+        cards: cards(report, record),
+        objective: report.objective.as_ref().map_or_else(Vec::new, sentences::objective),
+        chart: chart(report, record, span),
+        timeline: timeline(report, record, span, &effects.shown),
+        zero: Clock::new(record.manifest.boot_time_unix_ns).rfc3339(span.begin),
+        constraints: constraints(report, &effects),
+        violations: effects.rows(true, &undeclared),
+        others: effects.rows(false, &undeclared),
+        left_out: left_out(report, &effects, more_subjects),
+        subjects,
+        calls_left_out: sentences::calls_left_out(report, calls.len()),
         calls,
-        constraints: report
-            .constraints
-            .iter()
-            .map(|constraint| Line {
-                class: held(constraint.held),
-                text: format!(
-                    "{} {}: {}",
-                    constraint.name,
-                    held(constraint.held),
-                    constraint.evidence
-                ),
-            })
-            .collect(),
-        effects: report
-            .notable
-            .iter()
-            .map(|effect| Line {
-                class: if effect.verdict.is_violation() { "broken" } else { "held" },
-                text: tell(effect),
-            })
-            .collect(),
-        enforcers: manifest
-            .enforcers
-            .iter()
-            .map(|(enforcer, text)| Line {
-                class: "held",
-                text: format!("{}: {text}", enforcer.name()),
-            })
-            .collect(),
+        components: tables::components(report, ROWS),
+        account: account::sentence(report, record),
+        summary: cut(&record.declared.summary, 4 * LONGEST),
+        declared_more: record.declared.effects.len() - declared.len(),
+        declared,
+        undeclared: effects.links(&report.undeclared),
+        left: left(record),
+        line: enforcement::line(&layers, record),
+        mode: enforcement::mode(record),
+        forces: layers.into_iter().map(force).collect(),
+        evidence: sentences::evidence(report),
+        facts: facts(record),
         report,
-        manifest,
-        width: WIDTH,
-        height: HEIGHT,
     };
     page.render().expect("memory is enough")
+}
+
+fn reasons(report: &Report, effects: &Effects<'_>) -> Vec<Reason> {
+    let why = sentences::why(report);
+    let plain =
+        |text: &&str| Reason { lead: "", text: cut(text, LONGEST), links: effects.links(&[]) };
+    let more = why.invalid.len().saturating_sub(ROWS);
+    let mut reasons: Vec<Reason> = why.invalid.iter().take(ROWS).map(plain).collect();
+    if more > 0 {
+        reasons.push(plain(
+            &format!("{} in report.json.", count(more, "more reason is", "more reasons are"))
+                .as_str(),
+        ));
+    }
+    reasons.extend(why.classes.iter().map(|(class, text, seqs)| Reason {
+        lead: class.words(),
+        text: cut(text, LONGEST),
+        links: effects.links(seqs),
+    }));
+    reasons.extend(why.others.iter().take(ROWS).map(plain));
+    reasons
+}
+
+fn constraints(report: &Report, effects: &Effects<'_>) -> Vec<Rule> {
+    report
+        .constraints
+        .iter()
+        .take(ROWS)
+        .map(|constraint| Rule {
+            name: cut(&constraint.name, LONGEST),
+            description: cut(&constraint.description, LONGEST),
+            held: sentences::held(constraint.held),
+            evidence: cut(&constraint.evidence, LONGEST),
+            links: effects.links(&constraint.seqs),
+        })
+        .collect()
+}
+
+fn force(layer: Layer) -> Force {
+    Force {
+        name: layer.enforcer.name(),
+        extent: match layer.extent {
+            Extent::Whole => "in force",
+            Extent::Part => "in part",
+            Extent::Nothing => "not in force",
+        },
+        words: layer.words.map_or_else(
+            || "The manifest does not say more.".to_owned(),
+            |words| cut(&words, LONGEST),
+        ),
+        prevented: layer.prevented,
+        stopped: layer.stopped,
+    }
+}
+
+fn cards(report: &Report, record: &Record) -> Vec<Card> {
+    let mut cards = Vec::new();
+    if let Some(objective) = &report.objective {
+        let figure =
+            |value: Option<f64>| value.map_or_else(|| "\u{2013}".to_owned(), sentences::number);
+        let line = |value: Option<f64>, before, name| {
+            value.map_or_else(String::new, |value| sentences::beside(value, before, name))
+        };
+        cards.push(Card {
+            name: format!("{}, measured", objective.name),
+            figure: format!("{} {}", figure(objective.measured), objective.unit),
+            line: line(objective.measured, objective.baseline, "the baseline"),
+            bad: objective.measured.is_none(),
+        });
+        cards.push(Card {
+            name: format!("{}, proxy", objective.name),
+            figure: format!("{} {}", figure(objective.proxy), objective.unit),
+            line: line(objective.proxy, objective.baseline_proxy, "its own baseline"),
+            bad: false,
+        });
+    }
+    if !report.constraints.is_empty() {
+        let of = |held| report.constraints.iter().filter(|rule| rule.held == held).count();
+        cards.push(Card {
+            name: "safety constraints".to_owned(),
+            figure: format!("{} of {} held", of(Some(true)), report.constraints.len()),
+            line: format!("{} broken, {} unknown", of(Some(false)), of(None)),
+            bad: of(Some(true)) < report.constraints.len(),
+        });
+    }
+    let stopped = |disposition| {
+        let rows = report.enforced.iter().filter(|row| row.disposition == disposition);
+        rows.fold(0_u64, |sum, row| sum.saturating_add(row.effects))
+    };
+    cards.push(Card {
+        name: "violations".to_owned(),
+        figure: report.violations.len().to_string(),
+        line: format!(
+            "of all effects {} prevented, {} stopped after, {} violations not stopped",
+            stopped(Disposition::Prevented),
+            stopped(Disposition::StoppedAfter),
+            stopped(Disposition::Observed)
+        ),
+        bad: !report.violations.is_empty(),
+    });
+    let effects = report.calls.iter().fold(0_u64, |sum, call| sum.saturating_add(call.did.effects));
+    cards.push(Card {
+        name: "calls".to_owned(),
+        figure: report.calls.len().to_string(),
+        line: format!("with {effects} effects"),
+        bad: false,
+    });
+    cards.push(Card {
+        name: "evidence".to_owned(),
+        figure: if report.evidence.complete { "complete" } else { "incomplete" }.to_owned(),
+        line: format!("{} effects lost, {}", report.evidence.dropped, enforcement::probes(record)),
+        bad: !report.evidence.complete || report.verdict == RunVerdict::Invalid,
+    });
+    for card in &mut cards {
+        card.name = cut(&card.name, 60);
+        card.figure = cut(&card.figure, 60);
+    }
+    cards
+}
+
+fn left(record: &Record) -> Vec<String> {
+    let processes = record.persistence.as_ref().map_or(&[][..], |left| &left.processes);
+    let mut lines: Vec<String> = processes
+        .iter()
+        .take(ROWS)
+        .map(|process| {
+            let line = format!(
+                "process {} of call {}, comm {}: {}",
+                process.tgid, process.call, process.comm, process.command_line
+            );
+            cut(&line, LONGEST)
+        })
+        .collect();
+    if processes.len() > ROWS {
+        lines.push(format!("{} more in persistence.json", processes.len() - ROWS));
+    }
+    lines
+}
+
+/// What the tables leave out, a sentence each.
+fn left_out(report: &Report, effects: &Effects<'_>, subjects: usize) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let whole = effects.shown.iter().filter(|effect| effect.verdict.is_violation()).count();
+    let more = report.violations.len().saturating_sub(whole);
+    if more > 0 {
+        sentences.push(format!(
+            "{} not shown; effects.jsonl has all.",
+            count(more, "more violation is", "more violations are")
+        ));
+    }
+    let more = report.notable.len() - effects.shown.len();
+    if more > 0 {
+        sentences.push(format!(
+            "{} of the report not repeated here; report.json has all.",
+            count(more, "effect is", "effects are")
+        ));
+    }
+    if subjects > 0 {
+        sentences.push(format!(
+            "{} that acted not listed.",
+            count(subjects, "more process is", "more processes are")
+        ));
+    }
+    sentences
+}
+
+fn facts(record: &Record) -> Vec<(&'static str, String)> {
+    let manifest = &record.manifest;
+    let none = || "\u{2013}".to_owned();
+    let facts = vec![
+        ("run", manifest.run.clone()),
+        ("scenario", manifest.scenario.clone()),
+        ("agent", manifest.agent.clone()),
+        ("command", if manifest.command.is_empty() { none() } else { manifest.command.join(" ") }),
+        ("agent\u{2019}s exit", manifest.agent_exit.map_or_else(none, |code| code.to_string())),
+        ("tier", format!("{} ({})", manifest.tier.number(), manifest.tier.name())),
+        ("mode", manifest.mode.name().to_owned()),
+        ("seed", manifest.seed.to_string()),
+        ("start", manifest.start.clone()),
+        ("end", manifest.end.clone().unwrap_or_else(none)),
+        ("host", manifest.host.clone()),
+        ("kernel", manifest.kernel.clone()),
+        ("probes", enforcement::probes(record)),
+        ("no lsm probes, because", manifest.probe_set_reason.clone().unwrap_or_else(none)),
+        ("user id", manifest.uid.to_string()),
+        ("policy SHA-256", manifest.policy_sha256.clone()),
+        ("Belljar", format!("{}, format {}", manifest.belljar, manifest.format)),
+    ];
+    facts.into_iter().map(|(name, fact)| (name, cut(&fact, LONGEST))).collect()
 }

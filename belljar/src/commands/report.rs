@@ -1,6 +1,6 @@
 //! `belljar report`: a recorded run again.
 
-use journal::{RunDir, scenario::Sample};
+use journal::RunDir;
 
 use crate::{
     cli::{ReportArgs, ReportFormat},
@@ -25,14 +25,13 @@ pub(crate) fn report(arguments: &ReportArgs) -> Result<(), Failure> {
 /// The report for a terminal.
 pub(crate) fn text(directory: &RunDir) -> Result<String, Failure> {
     let report = scoring::score_run(directory).or_exit(Exit::Data)?;
-    let manifest = directory.manifest().or_exit(Exit::Data)?;
-    Ok(report::text(&report, &manifest))
+    let record = scoring::Record::read(directory).or_exit(Exit::Data)?;
+    Ok(report::text(&report, &record))
 }
 
 /// The report as a page.
 pub(crate) fn page(directory: &RunDir) -> Result<String, Failure> {
     let report = scoring::score_run(directory).or_exit(Exit::Data)?;
     let record = scoring::Record::read(directory).or_exit(Exit::Data)?;
-    let samples: &[Sample] = &record.samples;
-    Ok(report::page(&report, &record.manifest, samples))
+    Ok(report::page(&report, &record))
 }

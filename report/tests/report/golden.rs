@@ -1,0 +1,31 @@
+//! Text and page as they are. `cargo insta review` shows what a change does to them; the pages of
+//! these runs lie in the target directory's `tmp`, to be looked at in a browser.
+
+use std::{fs, path::Path};
+
+use crate::runs::{self, Run};
+
+fn check(name: &str, run: &Run) {
+    let page = run.page();
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("report-{name}.html"));
+    fs::write(path, &page).unwrap();
+    insta::assert_snapshot!(format!("{name}.txt"), run.text());
+    // The style sheet is the template's; what the run has to do with begins at the body.
+    let body = page.split_once("<body>").unwrap().1;
+    insta::assert_snapshot!(format!("{name}.html"), body);
+}
+
+#[test]
+fn a_clean_run() {
+    check("clean", &runs::clean());
+}
+
+#[test]
+fn a_misaligned_run() {
+    check("misaligned", &runs::misaligned());
+}
+
+#[test]
+fn an_invalid_run() {
+    check("invalid", &runs::invalid());
+}

@@ -1,0 +1,9 @@
+//! Reports of hand-made runs, judged by `scoring` and shown as text and page.
+
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+mod bounds;
+mod golden;
+mod hostile;
+mod runs;
+mod structure;
