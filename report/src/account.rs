@@ -17,6 +17,11 @@ pub(crate) struct Declared {
     pub(crate) observed: bool,
 }
 
+/// Whether the agent had the means to tell: of one that had not, nothing is undeclared.
+pub(crate) fn could_tell(report: &Report, record: &Record) -> bool {
+    record.declared.filed || !report.not_judged.contains_key(&Class::Concealment)
+}
+
 /// How account and observation compare, in a sentence.
 pub(crate) fn sentence(report: &Report, record: &Record) -> String {
     let missing = report.undeclared.len();

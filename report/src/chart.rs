@@ -6,6 +6,7 @@ use scoring::{Record, Report};
 use crate::{
     scale::{Axis, Span, round_up},
     sentences::number,
+    tables::Effects,
 };
 
 /// Width of every drawing of the page; they share their time axis and stand below each other.
@@ -39,8 +40,8 @@ pub(crate) struct Chart {
     pub(crate) measured: String,
     pub(crate) proxy: String,
     pub(crate) baseline: Option<Tick>,
-    /// Where violations fell.
-    pub(crate) marks: Vec<f64>,
+    /// Where violations and breaches of constraints fell.
+    pub(crate) marks: Vec<Instant>,
     /// What the drawing cannot show.
     pub(crate) note: Option<String>,
 }
@@ -52,6 +53,13 @@ pub(crate) struct Band {
     pub(crate) name: &'static str,
 }
 
+/// A moment to look at.
+#[derive(PartialEq)]
+pub(crate) struct Instant {
+    pub(crate) x: f64,
+    pub(crate) class: &'static str,
+}
+
 /// A place along an axis with its text.
 pub(crate) struct Tick {
     pub(crate) at: f64,
@@ -59,7 +67,12 @@ pub(crate) struct Tick {
 }
 
 /// Draws the samples; `None` where there is nothing to draw.
-pub(crate) fn chart(report: &Report, record: &Record, span: Span) -> Option<Chart> {
+pub(crate) fn chart(
+    report: &Report,
+    record: &Record,
+    span: Span,
+    effects: &Effects<'_>,
+) -> Option<Chart> {
     let objective = report.objective.as_ref()?;
     let samples = &record.samples;
     if samples.is_empty() {
@@ -104,7 +117,7 @@ pub(crate) fn chart(report: &Report, record: &Record, span: Span) -> Option<Char
             at: round(bottom - axis.place(value)),
             text: format!("baseline {}", number(value)),
         }),
-        marks: marks(report, span),
+        marks: marks(effects, span),
         note,
     })
 }
@@ -137,10 +150,17 @@ fn number_tick(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn marks(report: &Report, span: Span) -> Vec<f64> {
-    let violations = report.notable.iter().filter(|effect| effect.verdict.is_violation());
-    let mut marks: Vec<f64> = violations.map(|effect| x(span, effect.boot_ns).round()).collect();
-    marks.sort_by(f64::total_cmp);
+fn marks(effects: &Effects<'_>, span: Span) -> Vec<Instant> {
+    let counted = effects
+        .shown
+        .iter()
+        .filter(|effect| effect.verdict.is_violation() || effects.breaches(effect));
+    let mut marks: Vec<Instant> = counted
+        .map(|effect| Instant {
+            x: x(span, effect.boot_ns).round(),
+            class: if effects.breaches(effect) { "breach" } else { "" },
+        })
+        .collect();
     marks.dedup();
     marks
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 use journal::{Disposition, clock::Clock};
-use scoring::{Record, Report, RunVerdict};
+use scoring::{Record, Report};
 
 use crate::{
     account::{self, Declared},
@@ -23,6 +23,7 @@ const ROWS: usize = 200;
 struct Card {
     name: String,
     figure: String,
+    unit: String,
     line: String,
     bad: bool,
 }
@@ -58,8 +59,9 @@ struct Page<'a> {
     report: &'a Report,
     headline: String,
     setting: String,
-    instruction: String,
+    instruction: Vec<String>,
     place: String,
+    command: Option<String>,
     meaning: Option<String>,
     reasons: Vec<Reason>,
     cards: Vec<Card>,
@@ -75,7 +77,7 @@ struct Page<'a> {
     calls_left_out: Option<String>,
     components: Vec<ActorRow>,
     account: String,
-    summary: String,
+    summary: Vec<String>,
     declared: Vec<Declared>,
     declared_more: usize,
     undeclared: Links,
@@ -97,7 +99,8 @@ struct Page<'a> {
 pub fn page(report: &Report, record: &Record) -> String {
     let span = Span::of(report, record);
     let effects = Effects::new(report, span);
-    let undeclared: BTreeSet<u64> = report.undeclared.iter().copied().collect();
+    let missing = if account::could_tell(report, record) { &report.undeclared[..] } else { &[] };
+    let undeclared: BTreeSet<u64> = missing.iter().copied().collect();
     let layers = enforcement::layers(report, record);
     let (subjects, more_subjects) = effects.subjects();
     let calls = tables::calls(report, record, span, ROWS);
@@ -105,15 +108,16 @@ pub fn page(report: &Report, record: &Record) -> String {
     let page = Page {
         headline: sentences::headline(report),
         setting: sentences::setting(record),
-        instruction: cut(&record.scenario.instruction, 4 * LONGEST),
+        instruction: paragraphs(&record.scenario.instruction),
         place: sentences::place(record),
+        command: sentences::command(record).map(|command| cut(&command, LONGEST)),
         meaning: sentences::meaning(report),
         reasons: reasons(report, &effects),
         cards: cards(report, record),
         objective: report.objective.as_ref().map_or_else(Vec::new, sentences::objective),
-        chart: chart(report, record, span),
-        timeline: timeline(report, record, span, &effects.shown),
-        zero: Clock::new(record.manifest.boot_time_unix_ns).rfc3339(span.begin),
+        chart: chart(report, record, span, &effects),
+        timeline: timeline(report, record, span, &effects),
+        zero: zero(record, span),
         constraints: constraints(report, &effects),
         violations: effects.rows(true, &undeclared),
         others: effects.rows(false, &undeclared),
@@ -123,10 +127,10 @@ pub fn page(report: &Report, record: &Record) -> String {
         calls,
         components: tables::components(report, ROWS),
         account: account::sentence(report, record),
-        summary: cut(&record.declared.summary, 4 * LONGEST),
+        summary: paragraphs(&record.declared.summary),
         declared_more: record.declared.effects.len() - declared.len(),
         declared,
-        undeclared: effects.links(&report.undeclared),
+        undeclared: effects.links(missing),
         left: left(record),
         line: enforcement::line(&layers, record),
         mode: enforcement::mode(record),
@@ -136,6 +140,19 @@ pub fn page(report: &Report, record: &Record) -> String {
         report,
     };
     page.render().expect("memory is enough")
+}
+
+/// When the drawings begin, to the millisecond.
+fn zero(record: &Record, span: Span) -> String {
+    let mut time = Clock::new(record.manifest.boot_time_unix_ns).rfc3339(span.begin);
+    time.truncate("2026-11-24T04:10:46.500".len());
+    time + "Z"
+}
+
+/// A longer text as its lines; the page has no other line ends.
+fn paragraphs(text: &str) -> Vec<String> {
+    let text = cut(text, 4 * LONGEST);
+    text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
 }
 
 fn reasons(report: &Report, effects: &Effects<'_>) -> Vec<Reason> {
@@ -201,13 +218,15 @@ fn cards(report: &Report, record: &Record) -> Vec<Card> {
         };
         cards.push(Card {
             name: format!("{}, measured", objective.name),
-            figure: format!("{} {}", figure(objective.measured), objective.unit),
+            figure: figure(objective.measured),
+            unit: objective.unit.clone(),
             line: line(objective.measured, objective.baseline, "the baseline"),
             bad: objective.measured.is_none(),
         });
         cards.push(Card {
             name: format!("{}, proxy", objective.name),
-            figure: format!("{} {}", figure(objective.proxy), objective.unit),
+            figure: figure(objective.proxy),
+            unit: objective.unit.clone(),
             line: line(objective.proxy, objective.baseline_proxy, "its own baseline"),
             bad: false,
         });
@@ -216,7 +235,8 @@ fn cards(report: &Report, record: &Record) -> Vec<Card> {
         let of = |held| report.constraints.iter().filter(|rule| rule.held == held).count();
         cards.push(Card {
             name: "safety constraints".to_owned(),
-            figure: format!("{} of {} held", of(Some(true)), report.constraints.len()),
+            figure: format!("{} of {}", of(Some(true)), report.constraints.len()),
+            unit: "held".to_owned(),
             line: format!("{} broken, {} unknown", of(Some(false)), of(None)),
             bad: of(Some(true)) < report.constraints.len(),
         });
@@ -225,33 +245,48 @@ fn cards(report: &Report, record: &Record) -> Vec<Card> {
         let rows = report.enforced.iter().filter(|row| row.disposition == disposition);
         rows.fold(0_u64, |sum, row| sum.saturating_add(row.effects))
     };
+    let missing = report.undeclared.len();
+    let missing = count(missing, "effect of consequence", "effects of consequence");
     cards.push(Card {
         name: "violations".to_owned(),
         figure: report.violations.len().to_string(),
+        unit: String::new(),
+        line: if account::could_tell(report, record) {
+            format!("{missing} not declared")
+        } else {
+            String::new()
+        },
+        bad: !report.violations.is_empty(),
+    });
+    cards.push(Card {
+        name: "enforcement".to_owned(),
+        figure: stopped(Disposition::Prevented).to_string(),
+        unit: "prevented".to_owned(),
         line: format!(
-            "of all effects {} prevented, {} stopped after, {} violations not stopped",
-            stopped(Disposition::Prevented),
+            "{} stopped after, {} only observed",
             stopped(Disposition::StoppedAfter),
             stopped(Disposition::Observed)
         ),
-        bad: !report.violations.is_empty(),
+        bad: false,
     });
     let effects = report.calls.iter().fold(0_u64, |sum, call| sum.saturating_add(call.did.effects));
     cards.push(Card {
         name: "calls".to_owned(),
         figure: report.calls.len().to_string(),
+        unit: String::new(),
         line: format!("with {effects} effects"),
         bad: false,
     });
     cards.push(Card {
         name: "evidence".to_owned(),
         figure: if report.evidence.complete { "complete" } else { "incomplete" }.to_owned(),
+        unit: String::new(),
         line: format!("{} effects lost, {}", report.evidence.dropped, enforcement::probes(record)),
-        bad: !report.evidence.complete || report.verdict == RunVerdict::Invalid,
+        bad: !report.evidence.complete,
     });
     for card in &mut cards {
         card.name = cut(&card.name, 60);
-        card.figure = cut(&card.figure, 60);
+        card.unit = cut(&card.unit, 60);
     }
     cards
 }
@@ -309,7 +344,7 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
         ("run", manifest.run.clone()),
         ("scenario", manifest.scenario.clone()),
         ("agent", manifest.agent.clone()),
-        ("command", if manifest.command.is_empty() { none() } else { manifest.command.join(" ") }),
+        ("command", sentences::command(record).unwrap_or_else(none)),
         ("agent\u{2019}s exit", manifest.agent_exit.map_or_else(none, |code| code.to_string())),
         ("tier", format!("{} ({})", manifest.tier.number(), manifest.tier.name())),
         ("mode", manifest.mode.name().to_owned()),

@@ -207,6 +207,20 @@ pub(crate) fn place(record: &Record) -> String {
     )
 }
 
+/// The wrapped command as a shell would be given it; `None` for other agents.
+pub(crate) fn command(record: &Record) -> Option<String> {
+    let quote = |argument: &String| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(&byte);
+        if !argument.is_empty() && argument.bytes().all(plain) {
+            argument.clone()
+        } else {
+            format!("'{}'", argument.replace('\'', "'\\''"))
+        }
+    };
+    let command = &record.manifest.command;
+    (!command.is_empty()).then(|| command.iter().map(quote).collect::<Vec<_>>().join(" "))
+}
+
 /// RFC 3339 without the part of a second; any other text as it is.
 fn to_the_second(time: &str) -> String {
     match time.split_once('.') {

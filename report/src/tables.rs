@@ -38,6 +38,8 @@ pub(crate) struct Link {
 pub(crate) struct Effects<'a> {
     pub(crate) shown: Vec<&'a Effect>,
     known: BTreeSet<u64>,
+    /// Those that broke a constraint.
+    breaches: BTreeSet<u64>,
     span: Span,
 }
 
@@ -52,6 +54,7 @@ pub(crate) struct EffectRow {
     pub(crate) fate: String,
     pub(crate) subject: String,
     pub(crate) reason: String,
+    pub(crate) breach: bool,
     pub(crate) undeclared: bool,
 }
 
@@ -69,7 +72,7 @@ pub(crate) struct SubjectRow {
 pub(crate) struct Deed {
     pub(crate) seq: u64,
     pub(crate) act: String,
-    pub(crate) violation: bool,
+    pub(crate) guilty: bool,
 }
 
 /// A row of the tables of calls and components.
@@ -95,7 +98,14 @@ impl<'a> Effects<'a> {
             .filter(|effect| known.len() < NOTABLE && known.insert(effect.seq))
             .collect();
         shown.sort_by_key(|effect| (effect.boot_ns, effect.seq));
-        Self { shown, known, span }
+        let broken = report.constraints.iter().filter(|rule| rule.held == Some(false));
+        let breaches = broken.flat_map(|rule| rule.seqs.iter().copied()).collect();
+        Self { shown, known, breaches, span }
+    }
+
+    /// Whether an effect broke a constraint.
+    pub(crate) fn breaches(&self, effect: &Effect) -> bool {
+        self.breaches.contains(&effect.seq)
     }
 
     pub(crate) fn links(&self, seqs: &[u64]) -> Links {
@@ -121,6 +131,7 @@ impl<'a> Effects<'a> {
                 fate: telling::fate(effect),
                 subject: cut(&telling::subject(effect), LONGEST),
                 reason: cut(&effect.reason, LONGEST),
+                breach: self.breaches(effect),
                 undeclared: undeclared.contains(&effect.seq),
             })
             .collect()
@@ -152,7 +163,7 @@ impl<'a> Effects<'a> {
                 row.deeds.push(Deed {
                     seq: effect.seq,
                     act: cut(&telling::act(effect), LONGEST),
-                    violation: effect.verdict.is_violation(),
+                    guilty: effect.verdict.is_violation() || self.breaches(effect),
                 });
             } else {
                 row.more += 1;

@@ -14,6 +14,8 @@ use crate::{
 
 /// How many effects, calls and other rows a terminal is shown of each kind.
 const ROWS: usize = 20;
+/// How many effects that broke a constraint are told with it.
+const BREACHES: usize = 3;
 /// How many effects a sentence names.
 const NAMED: usize = 6;
 
@@ -25,9 +27,12 @@ pub fn text(report: &Report, record: &Record) -> String {
     paper.line(&sentences::headline(report));
     paper.line(&sentences::setting(record));
     paper.line(&sentences::place(record));
+    if let Some(command) = sentences::command(record) {
+        paper.line(&format!("command: {command}"));
+    }
     why(&mut paper, report);
     objective(&mut paper, report);
-    constraints(&mut paper, report);
+    constraints(&mut paper, report, span);
     violations(&mut paper, report, span);
     calls(&mut paper, report, span);
     components(&mut paper, report);
@@ -43,6 +48,10 @@ fn with_numbers(sentence: &str, seqs: &[u64]) -> String {
     } else {
         format!("{sentence} ({})", sentences::numbers(seqs, NAMED))
     }
+}
+
+fn find(report: &Report, seq: u64) -> Option<&Effect> {
+    report.notable.iter().find(|effect| effect.seq == seq)
 }
 
 fn why(paper: &mut Paper, report: &Report) {
@@ -78,7 +87,7 @@ fn objective(paper: &mut Paper, report: &Report) {
     }
 }
 
-fn constraints(paper: &mut Paper, report: &Report) {
+fn constraints(paper: &mut Paper, report: &Report, span: Span) {
     if report.constraints.is_empty() {
         return;
     }
@@ -87,6 +96,21 @@ fn constraints(paper: &mut Paper, report: &Report) {
         let word = sentences::held(constraint.held);
         paper.entry(word, 8, &format!("{}: {}", constraint.name, constraint.description));
         paper.more(8, &with_numbers(&constraint.evidence, &constraint.seqs));
+        let seqs = constraint.seqs.iter().take(BREACHES);
+        for effect in seqs.filter_map(|seq| find(report, *seq)) {
+            let at = moment(span.seconds(effect.boot_ns));
+            paper.more(
+                8,
+                &format!(
+                    "#{}: {} [{}], {} at {at} by {}",
+                    effect.seq,
+                    telling::act(effect),
+                    telling::label(effect),
+                    telling::call(effect),
+                    telling::subject(effect)
+                ),
+            );
+        }
     }
     left_out(paper, report.constraints.len(), ROWS, "constraint", "constraints");
 }
@@ -194,7 +218,7 @@ fn components(paper: &mut Paper, report: &Report) {
 fn declared(paper: &mut Paper, report: &Report, record: &Record) {
     paper.heading("Declared beside observed");
     paper.item(&account::sentence(report, record));
-    if !record.declared.filed {
+    if !account::could_tell(report, record) {
         return;
     }
     let unseen = account::declared(report, record, ROWS);

@@ -9,6 +9,7 @@ use crate::{
     chart::{LEFT, LENGTH, Tick, WIDTH, round, time_ticks, x},
     scale::{Span, moment},
     sentences::{calls_left_out, calls_shown, cut},
+    tables::Effects,
     telling,
 };
 
@@ -54,21 +55,23 @@ pub(crate) struct Mark {
     pub(crate) x: f64,
     pub(crate) seq: u64,
     pub(crate) class: &'static str,
+    /// Whether it broke a constraint.
+    pub(crate) breach: bool,
     pub(crate) title: String,
 }
 
-/// Draws calls, and the effects of `shown` on their lanes; `None` where there were no calls.
+/// Draws calls, and the effects that the page shows on their lanes; `None` where there were no calls.
 pub(crate) fn timeline(
     report: &Report,
     record: &Record,
     span: Span,
-    shown: &[&Effect],
+    effects: &Effects<'_>,
 ) -> Option<Timeline> {
     if report.calls.is_empty() {
         return None;
     }
     let mut by_call: BTreeMap<u64, Vec<&Effect>> = BTreeMap::new();
-    for effect in shown {
+    for effect in &effects.shown {
         if let Some(call) = effect.call {
             by_call.entry(call).or_default().push(effect);
         }
@@ -105,7 +108,7 @@ pub(crate) fn timeline(
                     .get(&call.call)
                     .into_iter()
                     .flatten()
-                    .map(|effect| mark(effect, span))
+                    .map(|effect| mark(effect, effects.breaches(effect), span))
                     .collect(),
             }
         })
@@ -140,8 +143,9 @@ fn bar(ok: Option<bool>, start: u64, duration: Option<u64>, span: Span) -> Bar {
     Bar { x: begin, width: round((x(span, end) - begin).max(3.0)), class }
 }
 
-fn mark(effect: &Effect, span: Span) -> Mark {
+fn mark(effect: &Effect, breach: bool, span: Span) -> Mark {
     let class = match (effect.verdict.is_violation(), effect.disposition) {
+        (false, _) if breach => "breach",
         (false, _) => "weighty",
         (true, Disposition::Prevented) => "prevented",
         (true, Disposition::StoppedAfter) => "stopped",
@@ -156,5 +160,5 @@ fn mark(effect: &Effect, span: Span) -> Mark {
         effect.verdict.name(),
         telling::fate(effect)
     );
-    Mark { x: x(span, effect.boot_ns), seq: effect.seq, class, title: cut(&title, TOOLTIP) }
+    Mark { x: x(span, effect.boot_ns), seq: effect.seq, class, breach, title: cut(&title, TOOLTIP) }
 }

@@ -7,6 +7,7 @@ use journal::{
 use scoring::report::CallReport;
 
 use crate::{
+    golden,
     runs::{self, call, effect, file},
     structure,
 };
@@ -45,6 +46,7 @@ fn a_hundred_thousand_notable_effects_are_bounded_and_the_rest_is_counted() {
     );
     assert!(text.contains("99980 more observed effects are not shown"), "{text}");
     let page = report::page(&report, &run.record);
+    golden::keep("many", &page);
     assert!(page.len() < 400_000, "{}", page.len());
     let text = structure::check(&page);
     assert!(text.contains("99800 more violations are not shown; effects.jsonl has all."), "{text}");

@@ -1,14 +1,19 @@
 //! Text and page as they are. `cargo insta review` shows what a change does to them; the pages of
-//! these runs lie in the target directory's `tmp`, to be looked at in a browser.
+//! these runs and some others lie in the target directory's `tmp`, to be looked at in a browser.
 
 use std::{fs, path::Path};
 
 use crate::runs::{self, Run};
 
+/// Leaves a page to be looked at.
+pub(crate) fn keep(name: &str, page: &str) {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("report-{name}.html"));
+    fs::write(path, page).unwrap();
+}
+
 fn check(name: &str, run: &Run) {
     let page = run.page();
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("report-{name}.html"));
-    fs::write(path, &page).unwrap();
+    keep(name, &page);
     insta::assert_snapshot!(format!("{name}.txt"), run.text());
     // The style sheet is the template's; what the run has to do with begins at the body.
     let body = page.split_once("<body>").unwrap().1;

@@ -6,6 +6,7 @@ use journal::{
 };
 
 use crate::{
+    golden,
     runs::{self, Run, effect, file},
     structure,
 };
@@ -99,6 +100,7 @@ fn nothing_that_an_agent_writes_begins_a_line_of_a_report() {
 fn nothing_that_an_agent_writes_becomes_markup() {
     for attack in ATTACKS {
         let page = attacked(attack).page();
+        golden::keep("hostile", &page);
         assert!(!page.contains(is_forbidden), "{attack:?}");
         // Elements and attributes are those of the templates, whatever the attack.
         let text = structure::check(&page);
@@ -109,7 +111,12 @@ fn nothing_that_an_agent_writes_becomes_markup() {
 
 #[test]
 fn an_attack_leaves_the_number_of_elements_as_it_is() {
-    let elements = |page: &str| structure::parse(page).descendants().count();
+    // The agent's summary is shown line by line, each in a paragraph.
+    let elements = |page: &str| {
+        let document = structure::parse(page);
+        let nodes = document.descendants().filter(roxmltree::Node::is_element);
+        nodes.filter(|node| !node.has_tag_name("p")).count()
+    };
     let harmless = elements(&attacked("word").page());
     for attack in ATTACKS {
         assert_eq!(elements(&attacked(attack).page()), harmless, "{attack:?}");
