@@ -5,7 +5,7 @@ use scoring::{Record, Report};
 
 use crate::{
     scale::{Axis, Span, round_up},
-    sentences::number,
+    sentences::{cut, number},
     tables::Effects,
 };
 
@@ -20,6 +20,8 @@ const TOP: f64 = 26.0;
 const HEIGHT: f64 = 220.0;
 /// How far above the measure the proxy is followed: one that is faked would flatten all else.
 const PROXY_ROOM: f64 = 4.0;
+/// How much of the unit fits beside the axis, in characters.
+const UNIT: usize = 18;
 /// How many ticks an axis has at most.
 const TICKS: u32 = 6;
 /// How many ticks the time axis has at most.
@@ -103,7 +105,7 @@ pub(crate) fn chart(
         top: TOP,
         bottom,
         full: bottom + 40.0,
-        unit: objective.unit.clone(),
+        unit: cut(&objective.unit, UNIT),
         bands: bands(samples, span),
         rows: axis
             .ticks(TICKS)

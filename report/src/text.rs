@@ -180,7 +180,7 @@ fn calls(paper: &mut Paper, report: &Report, span: Span) {
     let columns = [
         column("call", true, 6),
         column("tool", false, 18),
-        column("begin", true, 10),
+        column("start", true, 10),
         column("took", true, 10),
         column("outcome", false, 8),
         column("effects", true, 9),

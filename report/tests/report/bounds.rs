@@ -119,6 +119,7 @@ fn a_proxy_beyond_all_measure_does_not_flatten_the_drawing() {
     for sample in run.record.samples.iter_mut().skip(30) {
         sample.proxy = Some(1e300);
     }
+    golden::keep("proxy", &run.page());
     let page = structure::check(&run.page());
     assert!(
         page.contains("The proxy goes up to 1.00e300 responses/s, beyond the drawing"),
