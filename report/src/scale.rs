@@ -45,6 +45,12 @@ pub(crate) fn moment(seconds: f64) -> String {
     if seconds < 10.0 { format!("{seconds:.3} s") } else { format!("{seconds:.1} s") }
 }
 
+/// How long something took.
+pub(crate) fn duration(ns: u64) -> String {
+    let seconds = ns as f64 / SECOND_NS;
+    if seconds < 1.0 { format!("{:.1} ms", seconds * 1e3) } else { moment(seconds) }
+}
+
 /// A linear axis from 0 to `limit` over `length` units of a drawing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Axis {

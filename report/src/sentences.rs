@@ -1,8 +1,14 @@
 //! What a report says in sentences, the same for terminal and page. Nothing here is escaped.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashSet},
+};
 
-use scoring::{Class, Record, Report, RunVerdict, report::ObjectiveReport};
+use scoring::{
+    Class, Record, Report, RunVerdict,
+    report::{Actor, CallReport, ObjectiveReport},
+};
 
 /// A number with its noun: `1 effect`, `2 effects`.
 pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
@@ -230,7 +236,7 @@ fn to_the_second(time: &str) -> String {
 }
 
 /// The calls worth a line where there is no room for all: those with violations first. In order.
-pub(crate) fn calls_shown(report: &Report, limit: usize) -> Vec<&scoring::report::CallReport> {
+pub(crate) fn calls_shown(report: &Report, limit: usize) -> Vec<&CallReport> {
     let mut order: Vec<usize> = (0..report.calls.len()).collect();
     order.sort_by_key(|&index| report.calls[index].did.violations == 0);
     let kept: BTreeSet<usize> = order.into_iter().take(limit).collect();
@@ -248,21 +254,23 @@ pub(crate) fn calls_left_out(report: &Report, shown: usize) -> Option<String> {
     ))
 }
 
-/// `kill 1, exec 20`: what someone did, most frequent first.
-pub(crate) fn verbs(did: &scoring::report::Actor) -> String {
-    let mut verbs: Vec<(u64, &str)> = did
+/// `kill 1, exec 20`: what someone did; verbs with violations first, then the most frequent.
+pub(crate) fn verbs(did: &Actor) -> String {
+    let mut verbs: Vec<(bool, u64, &str)> = did
         .verbs
         .iter()
         .map(|(verb, verdicts)| {
-            (verdicts.values().fold(0, |sum, n| n.saturating_add(sum)), verb.name())
+            let harmless = !verdicts.keys().any(|verdict| verdict.is_violation());
+            let number = verdicts.values().fold(0_u64, |sum, number| sum.saturating_add(*number));
+            (harmless, number, verb.name())
         })
         .collect();
-    verbs.sort_by(|one, other| other.0.cmp(&one.0).then(one.1.cmp(other.1)));
-    verbs.iter().map(|(number, verb)| format!("{verb} {number}")).collect::<Vec<_>>().join(", ")
+    verbs.sort_by_key(|&(harmless, number, name)| (harmless, Reverse(number), name));
+    verbs.iter().map(|(_, number, verb)| format!("{verb} {number}")).collect::<Vec<_>>().join(", ")
 }
 
 /// How a call ended.
-pub(crate) fn ending(call: &scoring::report::CallReport) -> &'static str {
+pub(crate) fn ending(call: &CallReport) -> &'static str {
     match (call.ok, call.start_boot_ns) {
         (Some(true), _) => "ok",
         (Some(false), _) => "failed",

@@ -9,7 +9,7 @@ use scoring::{
 };
 
 use crate::{
-    scale::{Span, moment},
+    scale::{Span, duration, moment},
     sentences::{self, cut},
     telling,
 };
@@ -147,10 +147,7 @@ impl<'a> Effects<'a> {
             let place = *places.entry(key).or_insert_with(|| {
                 rows.push(SubjectRow {
                     call: effect.call.map_or_else(|| "none".to_owned(), |call| call.to_string()),
-                    exe: subject.exe.as_deref().map_or_else(
-                        || "a program from before the run".to_owned(),
-                        |exe| cut(exe, LONGEST),
-                    ),
+                    exe: cut(telling::program(effect), LONGEST),
                     comm: cut(&subject.comm, LONGEST),
                     tgid: subject.tgid,
                     deeds: Vec::new(),
@@ -196,7 +193,7 @@ pub(crate) fn calls(report: &Report, record: &Record, span: Span, limit: usize) 
         .map(|call| ActorRow {
             tool: cut(call.tool.as_deref().unwrap_or(unnamed), LONGEST),
             begin: call.start_boot_ns.map_or_else(String::new, |at| moment(span.seconds(at))),
-            took: call.duration_ns.map_or_else(String::new, |ns| moment(ns as f64 / 1e9)),
+            took: call.duration_ns.map_or_else(String::new, duration),
             ending: sentences::ending(call),
             ..actor(call.call.to_string(), &call.did)
         })

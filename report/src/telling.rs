@@ -70,8 +70,13 @@ pub(crate) fn fate(effect: &Effect) -> String {
 /// The process that acted. Its command name is its own choice and comes last.
 pub(crate) fn subject(effect: &Effect) -> String {
     let subject = &effect.subject;
-    let exe = subject.exe.as_deref().unwrap_or("a program from before the run");
-    format!("{exe}, process {}, comm {}", subject.tgid, subject.comm)
+    let exe = program(effect);
+    format!("process {}, {exe}, comm {}", subject.tgid, subject.comm)
+}
+
+/// The program that acted: tools of Belljar's own act before any program of the run is started.
+pub(crate) fn program(effect: &Effect) -> &str {
+    effect.subject.exe.as_deref().unwrap_or("before its first exec")
 }
 
 /// The call that caused it.

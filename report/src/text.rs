@@ -8,7 +8,7 @@ use scoring::{Record, Report};
 use crate::{
     account, enforcement,
     paper::{Column, Paper},
-    scale::{Span, moment},
+    scale::{Span, duration, moment},
     sentences, telling,
 };
 
@@ -164,7 +164,7 @@ fn calls(paper: &mut Paper, report: &Report, span: Span) {
         .iter()
         .map(|call| {
             let begin = call.start_boot_ns.map(|at| moment(span.seconds(at)));
-            let took = call.duration_ns.map(|ns| moment(ns as f64 / 1e9));
+            let took = call.duration_ns.map(duration);
             vec![
                 call.call.to_string(),
                 call.tool.clone().unwrap_or_else(|| "\u{2013}".to_owned()),

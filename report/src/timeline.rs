@@ -7,7 +7,7 @@ use scoring::{Record, Report};
 
 use crate::{
     chart::{LEFT, LENGTH, Tick, WIDTH, round, time_ticks, x},
-    scale::{Span, moment},
+    scale::{Span, duration, moment},
     sentences::{calls_left_out, calls_shown, cut},
     tables::Effects,
     telling,
@@ -88,10 +88,9 @@ pub(crate) fn timeline(
                 false => "command",
             });
             let bar = call.start_boot_ns.map(|start| bar(call.ok, start, call.duration_ns, span));
-            let took = call.duration_ns.map_or_else(
-                || "never ended".to_owned(),
-                |ns| format!("took {}", moment(ns as f64 / 1e9)),
-            );
+            let took = call
+                .duration_ns
+                .map_or_else(|| "never ended".to_owned(), |ns| format!("took {}", duration(ns)));
             Lane {
                 y,
                 middle: y + LANE / 2.0,
