@@ -127,7 +127,7 @@ impl Interpreter {
             Some(Owner::Component(name)) => (None, Some(name.clone())),
             None => (None, None),
         };
-        let (disposition, enforcer) = self.disposition(record, verdict, label);
+        let (disposition, enforcer) = self.disposition(record, verdict, worst);
         Effect {
             seq: record.seq,
             boot_ns: record.boot_ns,
