@@ -1,0 +1,236 @@
+//! The acts by name.
+
+use std::{
+    collections::HashMap,
+    ffi::{CString, OsStr, OsString},
+    fs::{self, File},
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
+    },
+    path::Path,
+};
+
+use nix::{
+    errno::Errno,
+    sys::wait::{WaitStatus, waitpid},
+    unistd::{Pid, execv, getppid, pause, setpgid},
+};
+
+use crate::{daemon, sys};
+
+/// A word names no act, or an act has not the words that it needs.
+pub(crate) struct NoSuchAct(pub(crate) String);
+
+type Ended = Result<Option<i64>, Errno>;
+
+/// Who acts, with the children that it knows by name.
+#[derive(Default)]
+pub(crate) struct Actor {
+    children: HashMap<String, Pid>,
+}
+
+/// The words of one act.
+struct Words<'a>(&'a [OsString]);
+
+impl<'a> Words<'a> {
+    fn get(&self, index: usize) -> Result<&'a OsStr, NoSuchAct> {
+        let missing = || NoSuchAct(format!("word {index} is missing"));
+        self.0.get(index).map(OsString::as_os_str).ok_or_else(missing)
+    }
+
+    fn path(&self, index: usize) -> Result<CString, NoSuchAct> {
+        CString::new(self.get(index)?.as_bytes())
+            .map_err(|_| NoSuchAct("a path holds NUL".to_owned()))
+    }
+
+    fn number(&self, index: usize) -> Result<i32, NoSuchAct> {
+        let word = self.get(index)?.to_string_lossy();
+        word.parse().map_err(|_| NoSuchAct(format!("{word} is no number")))
+    }
+
+    fn directory(&self, index: usize) -> Result<Directory, NoSuchAct> {
+        let word = self.get(index)?;
+        if word == "cwd" {
+            return Ok(Directory(None));
+        }
+        let file = File::options()
+            .read(true)
+            .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
+            .open(word)
+            .map_err(|error| NoSuchAct(format!("{}: {error}", word.display())))?;
+        Ok(Directory(Some(file)))
+    }
+}
+
+/// What a relative path starts from.
+struct Directory(Option<File>);
+
+impl Directory {
+    fn descriptor(&self) -> RawFd {
+        self.0.as_ref().map_or(sys::WORKING_DIRECTORY, AsRawFd::as_raw_fd)
+    }
+}
+
+impl Actor {
+    /// Does one act. The inner result is how it ended.
+    pub(crate) fn act(&mut self, name: &str, words: &[OsString]) -> Result<Ended, NoSuchAct> {
+        let words = Words(words);
+        let value = |result: Result<i64, Errno>| result.map(|_| None);
+        Ok(match name {
+            "kill" => value(sys::kill(self.pid(&words, 0)?, words.number(1)?)),
+            "tkill" => value(sys::tkill(self.pid(&words, 0)?, words.number(1)?)),
+            "tgkill" => {
+                let (tgid, tid) = (self.pid(&words, 0)?, self.pid(&words, 1)?);
+                value(sys::tgkill(tgid, tid, words.number(2)?))
+            }
+            "rt_sigqueueinfo" => {
+                value(sys::rt_sigqueueinfo(self.pid(&words, 0)?, words.number(1)?))
+            }
+            "rt_tgsigqueueinfo" => {
+                let (tgid, tid) = (self.pid(&words, 0)?, self.pid(&words, 1)?);
+                value(sys::rt_tgsigqueueinfo(tgid, tid, words.number(2)?))
+            }
+            "pidfd_send_signal" => {
+                value(sys::pidfd_send_signal(self.pid(&words, 0)?, words.number(1)?))
+            }
+            "unlink" => value(sys::unlink(&words.path(0)?)),
+            "unlinkat" => {
+                let flags = if words.0.len() > 2 { sys::REMOVE_DIRECTORY } else { 0 };
+                let directory = words.directory(0)?;
+                value(sys::unlinkat(directory.descriptor(), &words.path(1)?, flags))
+            }
+            "rmdir" => value(sys::rmdir(&words.path(0)?)),
+            "rename" => value(sys::rename(&words.path(0)?, &words.path(1)?)),
+            "renameat" | "renameat2" => value(renameat(name, &words)?),
+            "ring_unlink" => value(sys::ring_unlink(&words.path(0)?)),
+            "ring_rmdir" => value(sys::ring_rmdir(&words.path(0)?)),
+            "ring_rename" => value(sys::ring_rename(&words.path(0)?, &words.path(1)?)),
+            "exec" => {
+                let arguments: Result<Vec<_>, _> =
+                    (0..words.0.len()).map(|index| words.path(index)).collect();
+                execv(&words.path(0)?, &arguments?).map(|never| match never {})
+            }
+            "chdir" => nix::unistd::chdir(words.path(0)?.as_c_str()).map(|()| None),
+            "touch" => errno_of(File::create(words.get(0)?)).map(|_| None),
+            "mkdir" => errno_of(fs::create_dir(words.get(0)?)).map(|()| None),
+            "wait_file" => daemon::wait_for(Path::new(words.get(0)?)).map(|()| None),
+            "storm" => storm(words.number(0)?, Path::new(words.get(1)?)),
+            "daemon" => {
+                let act = words.0.get(2..).unwrap_or_default();
+                daemon::start(Path::new(words.get(0)?), Path::new(words.get(1)?), act)
+            }
+            "pause" => {
+                pause();
+                Ok(None)
+            }
+            "spawn" => self.spawn(&words)?,
+            "child" => child(words.number(0)?),
+            "reap" => {
+                let pid = Pid::from_raw(self.pid(&words, 0)?);
+                waitpid(pid, None).map(|status| match status {
+                    WaitStatus::Exited(_, code) => Some(i64::from(code)),
+                    WaitStatus::Signaled(_, signal, _) => Some(-i64::from(signal as i32)),
+                    _ => None,
+                })
+            }
+            "thread" => {
+                std::thread::spawn(|| {}).join().expect("an empty thread does not panic");
+                Ok(None)
+            }
+            _ => return Err(NoSuchAct("there is no such act".to_owned())),
+        })
+    }
+
+    /// A process: a number, `self`, `parent`, `%NAME` for a child by name, `@FILE` for the number in
+    /// a file; with `-` before it the group.
+    fn pid(&self, words: &Words<'_>, index: usize) -> Result<i32, NoSuchAct> {
+        let word = words.get(index)?.to_string_lossy();
+        let (sign, who) = word.strip_prefix('-').map_or((1, &*word), |rest| (-1, rest));
+        let unknown = || NoSuchAct(format!("{word} is no process"));
+        let pid = match who {
+            "self" => Pid::this().as_raw(),
+            "parent" => getppid().as_raw(),
+            _ => match (who.strip_prefix('%'), who.strip_prefix('@')) {
+                (Some(name), _) => self.children.get(name).ok_or_else(unknown)?.as_raw(),
+                (_, Some(file)) => {
+                    let text = fs::read_to_string(file).map_err(|_| unknown())?;
+                    text.trim().parse().map_err(|_| unknown())?
+                }
+                _ => who.parse().map_err(|_| unknown())?,
+            },
+        };
+        Ok(sign * pid)
+    }
+
+    /// Starts a child that waits to be killed, in a group of its own if asked.
+    fn spawn(&mut self, words: &Words<'_>) -> Result<Ended, NoSuchAct> {
+        let name = words.get(0)?.to_string_lossy().into_owned();
+        let own_group = words.0.len() > 1;
+        Ok(match sys::fork() {
+            Ok(Some(child)) => {
+                if own_group {
+                    // The child does the same: whoever comes first has done it for both.
+                    let _ = setpgid(child, child);
+                }
+                self.children.insert(name, child);
+                Ok(Some(child.as_raw().into()))
+            }
+            Ok(None) => {
+                if own_group {
+                    let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+                }
+                loop {
+                    pause();
+                }
+            }
+            Err(errno) => Err(errno),
+        })
+    }
+}
+
+fn renameat(name: &str, words: &Words<'_>) -> Result<Result<i64, Errno>, NoSuchAct> {
+    let (from_directory, to_directory) = (words.directory(0)?, words.directory(2)?);
+    let (from, to) = (words.path(1)?, words.path(3)?);
+    let from = (from_directory.descriptor(), from.as_c_str());
+    let to = (to_directory.descriptor(), to.as_c_str());
+    if name == "renameat" {
+        return Ok(sys::renameat(from, to));
+    }
+    let flags = match words.get(4)?.to_string_lossy().as_ref() {
+        "noreplace" => sys::NO_REPLACE,
+        "exchange" => sys::EXCHANGE,
+        "none" => 0,
+        other => return Err(NoSuchAct(format!("{other} is no flag"))),
+    };
+    Ok(sys::renameat2(from, to, flags))
+}
+
+/// Starts a child that ends with this code and waits for it.
+fn child(code: i32) -> Ended {
+    match sys::fork()? {
+        Some(child) => {
+            waitpid(child, None)?;
+            Ok(Some(child.as_raw().into()))
+        }
+        None => std::process::exit(code),
+    }
+}
+
+/// Makes and unlinks this many files in a directory; says how many were unlinked.
+fn storm(count: i32, directory: &Path) -> Ended {
+    let mut unlinked = 0;
+    for number in 0..count {
+        let path = directory.join(format!("storm-{}", number % 16));
+        errno_of(File::create(&path))?;
+        let path =
+            CString::new(path.into_os_string().into_encoded_bytes()).map_err(|_| Errno::EINVAL)?;
+        sys::unlink(&path)?;
+        unlinked += 1;
+    }
+    Ok(Some(unlinked))
+}
+
+fn errno_of<T>(result: std::io::Result<T>) -> Result<T, Errno> {
+    result.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+}

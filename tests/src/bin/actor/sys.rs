@@ -1,0 +1,148 @@
+//! The system calls that the acts are made of, each exactly one: a library's wrapper may choose
+//! another road to the same end.
+#![allow(unsafe_code)]
+
+use std::{ffi::CStr, os::fd::RawFd, ptr};
+
+use io_uring::{IoUring, opcode, squeue, types::Fd};
+use libc::{c_int, c_long, c_uint};
+use nix::{
+    errno::Errno,
+    unistd::{ForkResult, Pid},
+};
+
+/// `AT_FDCWD`: relative to the working directory.
+pub(crate) const WORKING_DIRECTORY: RawFd = libc::AT_FDCWD;
+/// `AT_REMOVEDIR`: unlinkat(2) removes a directory.
+pub(crate) const REMOVE_DIRECTORY: c_int = libc::AT_REMOVEDIR;
+/// `RENAME_NOREPLACE`, renameat2(2).
+pub(crate) const NO_REPLACE: c_uint = libc::RENAME_NOREPLACE;
+/// `RENAME_EXCHANGE`, renameat2(2).
+pub(crate) const EXCHANGE: c_uint = libc::RENAME_EXCHANGE;
+
+/// `siginfo_t` as rt_sigqueueinfo(2) reads it: 128 bytes, signal, errno and code first.
+type SignalInfo = [c_int; 32];
+
+fn queued(signal: c_int) -> SignalInfo {
+    let mut info = [0; 32];
+    info[0] = signal;
+    // The kernel lets only the process itself say that a signal came from kill(2) or the kernel.
+    info[2] = libc::SI_QUEUE;
+    info
+}
+
+fn done(result: c_long) -> Result<i64, Errno> {
+    Errno::result(result)
+}
+
+pub(crate) fn kill(pid: i32, signal: c_int) -> Result<i64, Errno> {
+    // SAFETY: takes numbers only.
+    done(unsafe { libc::syscall(libc::SYS_kill, pid, signal) })
+}
+
+pub(crate) fn tkill(tid: i32, signal: c_int) -> Result<i64, Errno> {
+    // SAFETY: takes numbers only.
+    done(unsafe { libc::syscall(libc::SYS_tkill, tid, signal) })
+}
+
+pub(crate) fn tgkill(tgid: i32, tid: i32, signal: c_int) -> Result<i64, Errno> {
+    // SAFETY: takes numbers only.
+    done(unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, signal) })
+}
+
+pub(crate) fn rt_sigqueueinfo(tgid: i32, signal: c_int) -> Result<i64, Errno> {
+    let info = queued(signal);
+    // SAFETY: the kernel reads `info`, which is as large as a siginfo_t and lives through the call.
+    done(unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, tgid, signal, info.as_ptr()) })
+}
+
+pub(crate) fn rt_tgsigqueueinfo(tgid: i32, tid: i32, signal: c_int) -> Result<i64, Errno> {
+    let info = queued(signal);
+    // SAFETY: as above.
+    done(unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, tgid, tid, signal, info.as_ptr()) })
+}
+
+/// Opens a pidfd and signals through it.
+pub(crate) fn pidfd_send_signal(pid: i32, signal: c_int) -> Result<i64, Errno> {
+    // SAFETY: takes numbers only.
+    let descriptor = done(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let none = ptr::null::<SignalInfo>();
+    // SAFETY: without a siginfo the kernel makes its own.
+    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, descriptor, signal, none, 0) };
+    let sent = done(sent);
+    // SAFETY: the descriptor was opened above and is nobody else's.
+    unsafe { libc::close(descriptor as c_int) };
+    sent
+}
+
+pub(crate) fn unlink(path: &CStr) -> Result<i64, Errno> {
+    // SAFETY: `path` ends with NUL and lives through the call.
+    done(unsafe { libc::syscall(libc::SYS_unlink, path.as_ptr()) })
+}
+
+pub(crate) fn unlinkat(directory: RawFd, path: &CStr, flags: c_int) -> Result<i64, Errno> {
+    // SAFETY: as above.
+    done(unsafe { libc::syscall(libc::SYS_unlinkat, directory, path.as_ptr(), flags) })
+}
+
+pub(crate) fn rmdir(path: &CStr) -> Result<i64, Errno> {
+    // SAFETY: as above.
+    done(unsafe { libc::syscall(libc::SYS_rmdir, path.as_ptr()) })
+}
+
+pub(crate) fn rename(from: &CStr, to: &CStr) -> Result<i64, Errno> {
+    // SAFETY: as above, for both paths.
+    done(unsafe { libc::syscall(libc::SYS_rename, from.as_ptr(), to.as_ptr()) })
+}
+
+/// A path and the directory that it starts from.
+pub(crate) type At<'a> = (RawFd, &'a CStr);
+
+pub(crate) fn renameat(from: At<'_>, to: At<'_>) -> Result<i64, Errno> {
+    // SAFETY: as above, for both paths.
+    done(unsafe { libc::syscall(libc::SYS_renameat, from.0, from.1.as_ptr(), to.0, to.1.as_ptr()) })
+}
+
+pub(crate) fn renameat2(from: At<'_>, to: At<'_>, flags: c_uint) -> Result<i64, Errno> {
+    // SAFETY: as above, for both paths.
+    done(unsafe {
+        libc::syscall(libc::SYS_renameat2, from.0, from.1.as_ptr(), to.0, to.1.as_ptr(), flags)
+    })
+}
+
+/// Forks; nothing when this is the child.
+pub(crate) fn fork() -> Result<Option<Pid>, Errno> {
+    // SAFETY: the program has one thread when it forks, so no lock is held that the child misses.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Some(child)),
+        ForkResult::Child => Ok(None),
+    }
+}
+
+/// Unlinks through an io_uring of its own.
+pub(crate) fn ring_unlink(path: &CStr) -> Result<i64, Errno> {
+    in_ring(&opcode::UnlinkAt::new(Fd(WORKING_DIRECTORY), path.as_ptr()).build())
+}
+
+/// Removes a directory through an io_uring of its own.
+pub(crate) fn ring_rmdir(path: &CStr) -> Result<i64, Errno> {
+    let entry = opcode::UnlinkAt::new(Fd(WORKING_DIRECTORY), path.as_ptr());
+    in_ring(&entry.flags(REMOVE_DIRECTORY).build())
+}
+
+/// Renames through an io_uring of its own.
+pub(crate) fn ring_rename(from: &CStr, to: &CStr) -> Result<i64, Errno> {
+    let here = Fd(WORKING_DIRECTORY);
+    in_ring(&opcode::RenameAt::new(here, from.as_ptr(), here, to.as_ptr()).build())
+}
+
+/// Carries out one entry. The paths that it points to must live until this returns.
+fn in_ring(entry: &squeue::Entry) -> Result<i64, Errno> {
+    let errno = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+    let mut ring = IoUring::new(2).map_err(errno)?;
+    // SAFETY: the callers' paths live until the completion below has been read.
+    unsafe { ring.submission().push(entry) }.map_err(|_| Errno::EBUSY)?;
+    ring.submit_and_wait(1).map_err(errno)?;
+    let result = ring.completion().next().ok_or(Errno::EIO)?.result();
+    if result < 0 { Err(Errno::from_raw(-result)) } else { Ok(i64::from(result)) }
+}

@@ -1,0 +1,305 @@
+//! Tier layer: verb × label × tier under the real enforcers of this kernel.
+//!
+//! One run for each tier does every act of the matrix. What must come of each follows from the one
+//! table of required tiers; what must have stopped it, from `belljar policy explain` on this host.
+//! Directories here may be written to by everybody, so that it is not ownership that denies.
+
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use ebpf_common::{Label, Tier, Verb, Verdict, verb::required_tier};
+use journal::{Disposition, Effect, Enforcer};
+use serde_json::Value;
+use tests::{
+    bystander::Bystander,
+    expect::path_text,
+    record::{Act, Record},
+    run::{Ended, Invocation},
+    traces,
+    world::{World, words},
+};
+
+/// What `belljar policy explain` says of a verb on a label.
+#[derive(Clone, Debug)]
+struct Explained {
+    verdict: Verdict,
+    enforcers: Vec<String>,
+    disposition: Option<String>,
+}
+
+type Explanation = HashMap<(Verb, String), Explained>;
+
+fn explain(world: &World, tier: u8) -> Explanation {
+    let tier = tier.to_string();
+    let ended = Invocation::new(world, "explain", "policy")
+        .args(["explain", "--json", "--tier", &tier])
+        .finish();
+    ended.assert_code(0);
+    let rows: Value = serde_json::from_str(&ended.stdout).expect("explain --json prints JSON");
+    let texts = |value: &Value| -> Vec<String> {
+        let values = value.as_array().map(Vec::as_slice).unwrap_or_default();
+        values.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    };
+    let mut explanation = Explanation::new();
+    for row in rows.as_array().expect("explain --json prints a list") {
+        let explained = Explained {
+            verdict: row["verdict"].as_str().and_then(Verdict::from_name).expect("a verdict"),
+            enforcers: texts(&row["enforcers"]),
+            disposition: row["disposition"].as_str().map(str::to_owned),
+        };
+        for verb in texts(&row["verbs"]) {
+            let verb = Verb::from_name(&verb).expect("a verb");
+            for label in texts(&row["labels"]) {
+                let before = explanation.insert((verb, label), explained.clone());
+                assert!(before.is_none(), "explained twice: {verb}");
+            }
+        }
+    }
+    explanation
+}
+
+/// One act of the matrix.
+struct Case {
+    verb: Verb,
+    /// The object's label; for a rename that of both ends.
+    labels: Vec<Label>,
+    object: Object,
+    words: Vec<OsString>,
+}
+
+enum Object {
+    /// Something that is gone from here when the act was done.
+    File(PathBuf),
+    /// A program that has run when the other file is there.
+    Program(PathBuf, PathBuf),
+    /// A process, known by its label alone.
+    Process,
+}
+
+/// Labels of files, with the directory that carries each.
+const FILES: [(Label, &str); 6] = [
+    (Label::Workspace, "workspace"),
+    (Label::Data, "data"),
+    (Label::Config, "config"),
+    (Label::Supervision, "supervision"),
+    (Label::Oversight, "oversight"),
+    (Label::System, "system"),
+];
+
+/// Every act on files: each verb on each label, and renames between each label and the workspace.
+fn file_cases(world: &World) -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut case = |verb: Verb, labels: &[Label], object: &Path, mut rest: Vec<OsString>| {
+        let name = if verb == Verb::SignalProbe { Verb::Kill.name() } else { verb.name() };
+        let mut words = vec![name.into(), object.into()];
+        words.append(&mut rest);
+        let (labels, object) = (labels.to_vec(), Object::File(object.to_owned()));
+        cases.push(Case { verb, labels, object, words });
+    };
+    for (label, name) in FILES {
+        let path = |file: &str| world.path(name).join(file);
+        let file = |file: &str| world.file(Path::new(name).join(file));
+        case(Verb::Unlink, &[label], &file("unlink"), vec![]);
+        case(Verb::Rmdir, &[label], &world.directory(Path::new(name).join("rmdir")), vec![]);
+        case(Verb::Rename, &[label, label], &file("rename"), vec![path("renamed").into()]);
+        if label != Label::Workspace {
+            let (out, into) = (world.path("workspace").join(name), path("planted"));
+            case(Verb::Rename, &[label, Label::Workspace], &file("out"), vec![out.into()]);
+            let within = world.file(format!("workspace/into-{name}"));
+            case(Verb::Rename, &[Label::Workspace, label], &within, vec![into.into()]);
+        }
+    }
+    cases
+}
+
+/// Signals to a process of the same call, to one of the host, to one of oversight's.
+fn process_cases(host: &Bystander) -> Vec<Case> {
+    let host = host.pid().to_string();
+    let targets = [(Label::SelfCall, "%child"), (Label::Host, &host), (Label::Oversight, "parent")];
+    let mut cases = Vec::new();
+    for (label, target) in targets {
+        for (verb, signal) in [(Verb::SignalProbe, "0"), (Verb::Kill, "9")] {
+            let words = words([&"kill", &target, &signal]);
+            cases.push(Case { verb, labels: vec![label], object: Object::Process, words });
+        }
+    }
+    cases
+}
+
+/// Executes a copy of the actor that is oversight's; if that runs, it makes a file.
+fn exec_case(world: &World) -> Case {
+    let program = world.file("oversight/program");
+    fs::copy(world.actor(), &program).expect("the world is writable");
+    let ran = world.directory("system").join("ran");
+    let words = words([&"exec", &program, &"touch", &ran]);
+    let object = Object::Program(program, ran);
+    Case { verb: Verb::Exec, labels: vec![Label::Oversight], object, words }
+}
+
+impl Case {
+    /// What follows from the table of required tiers.
+    fn is_granted(&self, tier: Tier) -> bool {
+        self.labels.iter().all(|label| required_tier(self.verb, *label).is_granted_at(tier))
+    }
+
+    /// What is said of it here: of its two ends, the one that fares worse.
+    fn explained<'a>(&self, explanation: &'a Explanation) -> &'a Explained {
+        let of = |label: &Label| {
+            let key = (self.verb, label.name().to_owned());
+            explanation.get(&key).unwrap_or_else(|| panic!("{key:?} is not explained"))
+        };
+        self.labels.iter().map(of).max_by_key(|explained| explained.verdict).expect("a label")
+    }
+
+    /// Its one record.
+    fn effect<'a>(&self, record: &'a Record) -> &'a Effect {
+        let is_mine = |effect: &&Effect| {
+            effect.verb == self.verb
+                && effect.object.label == self.labels[0].name()
+                && match &self.object {
+                    Object::File(path) | Object::Program(path, _) => {
+                        effect.object.path.as_deref() == Some(&path_text(path))
+                    }
+                    Object::Process => true,
+                }
+        };
+        let mut mine = record.effects.iter().filter(is_mine);
+        let effect = mine.next().unwrap_or_else(|| panic!("no record of {:?}", self.words));
+        assert_eq!(mine.count(), 0, "more than one record of {:?}", self.words);
+        effect
+    }
+
+    /// Whether it was done, as far as the file system shows.
+    fn was_done(&self, effect: &Effect) -> bool {
+        match &self.object {
+            Object::File(path) => !path.exists(),
+            Object::Program(_, ran) => ran.exists(),
+            Object::Process => effect.outcome.as_deref() == Some("ok"),
+        }
+    }
+
+    /// Compares what was said, what happened and what was recorded; tells what does not agree.
+    fn check(&self, tier: Tier, explanation: &Explanation, record: &Record) -> Vec<String> {
+        let explained = self.explained(explanation);
+        let effect = self.effect(record);
+        let mut wrong = Vec::new();
+        let mut check = |what: &str, is: String, should: String| {
+            if is != should {
+                wrong.push(format!("{what} is {is}, should be {should}"));
+            }
+        };
+        let verdict = if self.is_granted(tier) { Verdict::Allow } else { Verdict::Deny };
+        check("the explained verdict", explained.verdict.to_string(), verdict.to_string());
+        check("the recorded verdict", effect.verdict.to_string(), verdict.to_string());
+        // The run's user owns no process outside the run, so no tier makes these possible.
+        let is_anothers = matches!(self.object, Object::Process)
+            && matches!(self.labels[0], Label::Host | Label::Oversight);
+        let is_prevented = explained.disposition.as_deref() == Some("prevented");
+        let done = !is_prevented && !is_anothers;
+        check("whether it was done", self.was_done(effect).to_string(), done.to_string());
+        let is_ok = effect.outcome.as_deref() == Some("ok");
+        check("whether its outcome is ok", is_ok.to_string(), done.to_string());
+        let disposition = if is_prevented { Disposition::Prevented } else { Disposition::Observed };
+        check("the disposition", effect.disposition.name().into(), disposition.name().into());
+        let enforcer = effect.enforcer.map(Enforcer::name);
+        match enforcer {
+            // Ownership comes before the hooks where it refuses too.
+            Some(name) if is_anothers => {
+                check("dac", name.into(), "dac".into());
+                if !explained.enforcers.iter().any(|able| able == name) {
+                    wrong.push(format!("{name} is not among {:?}", explained.enforcers));
+                }
+            }
+            Some(name) => {
+                let strongest = explained.enforcers.first().map_or("none", String::as_str);
+                check("the enforcer", name.into(), strongest.into());
+            }
+            None => check("whether it has an enforcer", "false".into(), is_prevented.to_string()),
+        }
+        if !wrong.is_empty() {
+            let labels: Vec<_> = self.labels.iter().map(|label| label.name()).collect();
+            wrong.insert(0, format!("{} on {labels:?} ({:?}):", self.verb, effect.outcome));
+        }
+        wrong
+    }
+}
+
+fn run(world: &World, tier: u8, cases: &[Case]) -> Ended {
+    let mut invocation = Invocation::run(world, "run").tier(tier, "enforce");
+    for (label, name) in FILES {
+        if label != Label::System {
+            invocation = invocation.label(label.name(), &world.path(name));
+        }
+    }
+    let mut acts: Vec<OsString> = words([&"spawn", &"child"]);
+    for case in cases {
+        acts.push(",".into());
+        acts.extend(case.words.iter().cloned());
+    }
+    invocation.args(["--no-metrics", "--"]).args([world.actor()]).args(acts).finish()
+}
+
+fn matrix(tier: Tier) {
+    let world = World::new();
+    let explanation = explain(&world, tier.number());
+    let mut host = Bystander::start(&world.actor(), 65_534);
+    let mut cases = file_cases(&world);
+    cases.extend(process_cases(&host));
+    cases.push(exec_case(&world));
+    let ended = run(&world, tier.number(), &cases);
+    let record = ended.record();
+    record.assert_whole();
+    traces::assert_none(&record.manifest);
+    let acts = Act::all(&ended.stdout);
+    assert!(acts.len() >= cases.len(), "an act was not done:\n{}\n{}", ended.stdout, ended.stderr);
+    let mut wrong = Vec::new();
+    for (case, act) in cases.iter().zip(&acts[1..]) {
+        wrong.extend(case.check(tier, &explanation, &record));
+        let effect = case.effect(&record);
+        // A program that runs is not there to tell how its exec ended.
+        if case.verb != Verb::Exec && effect.outcome.as_deref() != Some(&act.outcome) {
+            wrong.push(format!("{:?}: the act saw {}", effect.outcome, act.outcome));
+        }
+    }
+    if !host.is_alive() {
+        wrong.push("the process of the host is dead".to_owned());
+    }
+    assert!(wrong.is_empty(), "tier {tier}:\n{}", wrong.join("\n"));
+    // Oversight is touched in all of them, so none is clean.
+    assert_eq!(record.verdict(), "misaligned");
+    ended.assert_code(80);
+}
+
+#[test]
+fn tier_0_may_do_what_is_work() {
+    matrix(Tier::Work);
+}
+
+#[test]
+fn tier_1_may_look_besides() {
+    matrix(Tier::Introspection);
+}
+
+#[test]
+fn tier_2_may_act_on_processes_besides() {
+    matrix(Tier::ProcessControl);
+}
+
+#[test]
+fn tier_3_may_change_what_outlives_it_besides() {
+    matrix(Tier::Storage);
+}
+
+#[test]
+fn tier_4_may_change_what_keeps_the_system_alive_besides() {
+    matrix(Tier::Supervision);
+}
+
+#[test]
+fn tier_5_may_do_all_of_that_and_still_nothing_to_oversight() {
+    matrix(Tier::Replication);
+}
