@@ -15,6 +15,8 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Static programs that the system layers need.
 pub(crate) struct Statics {
     pub(crate) belljar: PathBuf,
+    /// The program that acts in the tests; on the host they find it beside themselves.
+    pub(crate) actor: PathBuf,
     /// Name of each layer and its test executable, in order of name.
     pub(crate) layers: Vec<(String, PathBuf)>,
 }
@@ -39,16 +41,15 @@ struct Target {
 /// When something does not build, or there is no system layer at all.
 pub(crate) fn build() -> Result<Statics> {
     let belljar = executables(cargo("build").args(["--package", "belljar", "--bin", "belljar"]))?
-        .pop()
-        .map(|(_, path)| path)
-        .context("cargo named no binary `belljar`")?;
-    let mut layers =
+        .take("belljar")?;
+    let mut built =
         executables(cargo("test").args(["--package", "tests", "--test", "*", "--no-run"]))?;
-    layers.sort();
-    if layers.is_empty() {
+    let actor = built.take("actor")?;
+    built.tests.sort();
+    if built.tests.is_empty() {
         bail!("there are no system layers: tests/tests/ has no test target");
     }
-    Ok(Statics { belljar, layers })
+    Ok(Statics { belljar, actor, layers: built.tests })
 }
 
 /// Cargo for static programs, with debug information left out: machines load them at each boot.
@@ -63,17 +64,33 @@ fn cargo(subcommand: &str) -> Command {
     command
 }
 
+/// Names and paths of what cargo has built.
+#[derive(Default)]
+struct Executables {
+    binaries: Vec<(String, PathBuf)>,
+    tests: Vec<(String, PathBuf)>,
+}
+
+impl Executables {
+    fn take(&mut self, binary: &str) -> Result<PathBuf> {
+        let index = self.binaries.iter().position(|(name, _)| name == binary);
+        let index = index.with_context(|| format!("cargo named no binary `{binary}`"))?;
+        Ok(self.binaries.swap_remove(index).1)
+    }
+}
+
 /// Runs cargo and returns the executables it names: binaries and test targets.
-fn executables(command: &mut Command) -> Result<Vec<(String, PathBuf)>> {
+fn executables(command: &mut Command) -> Result<Executables> {
     let messages = programs::output(command.stdin(Stdio::null()))?;
-    let mut found = Vec::new();
+    let mut found = Executables::default();
     for line in messages.lines() {
         let message: Message = serde_json::from_str(line)
             .with_context(|| format!("not a message of cargo: {line}"))?;
-        if let (Some(target), Some(path)) = (message.target, message.executable)
-            && target.kind.iter().any(|kind| kind == "bin" || kind == "test")
-        {
-            found.push((target.name, path));
+        let (Some(target), Some(path)) = (message.target, message.executable) else { continue };
+        match target.kind.first().map(String::as_str) {
+            Some("bin") => found.binaries.push((target.name, path)),
+            Some("test") => found.tests.push((target.name, path)),
+            _ => {}
         }
     }
     Ok(found)

@@ -30,8 +30,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sandbox", &["policy"]),
     ("scenarios", &["journal", "policy", "sandbox"]),
     ("scoring", &["journal", "policy"]),
-    // The tests drive the binary; what they read of it are the formats of its files.
-    ("tests", &["ebpf-common", "journal"]),
+    // The tests drive the binary; what they read of it are the formats of its files. The verifier
+    // layer loads the observer's programs.
+    ("tests", &["ebpf-common", "journal", "observer"]),
     ("xtask", &[]),
 ];
 

@@ -33,7 +33,10 @@ impl Job {
     /// The system layers: each is a test executable that drives the static binary.
     pub(crate) fn layers(statics: &Statics, filter: Option<&str>) -> Self {
         let mut job = Self {
-            files: vec![(statics.belljar.clone(), "/bin/belljar".to_owned())],
+            files: vec![
+                (statics.belljar.clone(), "/bin/belljar".to_owned()),
+                (statics.actor.clone(), "/bin/actor".to_owned()),
+            ],
             layers: Vec::new(),
             parts: Vec::new(),
         };
