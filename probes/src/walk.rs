@@ -4,7 +4,9 @@
 //! otherwise hide the label of what lies above it. The nearest labelled ancestor counts, except
 //! that oversight wins over all.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel_str};
 use ebpf_common::{Label, LabelId, maps::FileKey, record::record_flags};
 
 use crate::{
@@ -31,14 +33,15 @@ pub(crate) fn walk(scratch: &mut Scratch, slot: u32, start: Address, string: usi
     let device = read_u32(superblock, offset!(superblock_device));
     let begin = scratch.used;
     scratch.walk = Walk { dentry: start, device, label: Label::Unknown as u32 };
-    let mut finished = false;
-    for _ in 0..MAX_DEPTH {
-        if !step(scratch, slot) {
-            finished = superblock != 0;
-            break;
-        }
+    let mut climb = Climb { scratch, slot, at_root: 0 };
+    // SAFETY: the callback has the form that the helper asks for, and the context is a `Climb` that
+    // outlives the call.
+    unsafe {
+        bpf_loop(MAX_DEPTH, step as *mut c_void, (&raw mut climb).cast(), 0);
     }
-    let found = if !finished {
+    let at_root = climb.at_root != 0;
+    let scratch = climb.scratch;
+    let found = if !at_root || superblock == 0 {
         scratch.record.flags |= record_flags::UNFINISHED_WALK;
         // What lies above the bound may be oversight's.
         Label::Unknown as u32
@@ -52,9 +55,22 @@ pub(crate) fn walk(scratch: &mut Scratch, slot: u32, start: Address, string: usi
     Walked { label: LabelId::from_number(found as u8), device }
 }
 
-/// Looks at one dentry and climbs to its parent; false at the root.
-#[inline(always)]
-fn step(scratch: &mut Scratch, slot: u32) -> bool {
+/// What the steps of one walk share.
+struct Climb<'a> {
+    scratch: &'a mut Scratch,
+    slot: u32,
+    at_root: u32,
+}
+
+const GO_ON: i64 = 0;
+const STOP: i64 = 1;
+
+/// Looks at one dentry and climbs to its parent. The callback of `bpf_loop`, Linux 5.17: the verifier
+/// looks at it once and not once a level.
+extern "C" fn step(_level: u32, climb: *mut c_void) -> i64 {
+    // SAFETY: `walk` passes a `Climb` that nothing else uses meanwhile.
+    let climb = unsafe { &mut *climb.cast::<Climb<'_>>() };
+    let (scratch, slot) = (&mut *climb.scratch, climb.slot);
     let dentry = scratch.walk.dentry;
     let inode = read_u64(dentry, offset!(dentry_inode));
     let key = FileKey {
@@ -70,7 +86,8 @@ fn step(scratch: &mut Scratch, slot: u32) -> bool {
     }
     let parent = read_u64(dentry, offset!(dentry_parent));
     if parent == dentry || parent == 0 {
-        return false;
+        climb.at_root = 1;
+        return STOP;
     }
     let used = scratch.used as usize;
     if used <= LAST_START {
@@ -90,5 +107,5 @@ fn step(scratch: &mut Scratch, slot: u32) -> bool {
         scratch.record.flags |= record_flags::TRUNCATED;
     }
     scratch.walk.dentry = parent;
-    true
+    GO_ON
 }
