@@ -54,6 +54,30 @@ impl Suite {
         Ok(suite)
     }
 
+    /// Opens the backports of the machine's own release.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub(crate) fn backports() -> Result<Self> {
+        Self::open(&format!("{}-backports", sources::codename()?))
+    }
+
+    /// Installs a package of this suite with what it needs of it; the rest must be there already.
+    ///
+    /// # Errors
+    ///
+    /// When this is not root, or apt cannot do it.
+    pub(crate) fn install(&self, package: &str) -> Result<()> {
+        eprintln!("x: installing {package} from {}", self.name);
+        let mut command = self.apt("apt-get");
+        // What is installed counts here, and apt's own lock guards it.
+        command.arg("-o").arg("Dir::State::status=/var/lib/dpkg/status");
+        command.args(["-q", "-o", "APT::Sandbox::User=root", "-t", &self.name]);
+        command.args(["install", "-y", "--no-install-recommends", package]);
+        programs::run(command.env("DEBIAN_FRONTEND", "noninteractive").stdout(std::io::stderr()))
+    }
+
     /// Names of the suite's packages that start with `prefix`, in no order.
     pub(crate) fn packages(&self, prefix: &str) -> Result<Vec<String>> {
         let names = programs::output(self.apt("apt-cache").args(["pkgnames", prefix]))?;

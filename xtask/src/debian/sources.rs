@@ -24,18 +24,27 @@ impl Mirror {
     }
 }
 
+/// The machine's Debian release, such as `bookworm`.
+///
+/// # Errors
+///
+/// When the machine does not say.
+pub(super) fn codename() -> Result<String> {
+    let release = fs::read_to_string("/etc/os-release").context("cannot read /etc/os-release")?;
+    release
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+        .map(|name| name.trim_matches('"').to_owned())
+        .context("/etc/os-release names no release (VERSION_CODENAME)")
+}
+
 /// The mirror that this machine's own Debian release comes from.
 ///
 /// # Errors
 ///
 /// When the machine is not a Debian, or none of its sources has its release.
 pub(crate) fn of_this_machine() -> Result<Mirror> {
-    let release = fs::read_to_string("/etc/os-release").context("cannot read /etc/os-release")?;
-    let codename = release
-        .lines()
-        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
-        .map(|name| name.trim_matches('"'))
-        .context("/etc/os-release names no release (VERSION_CODENAME)")?;
+    let codename = &codename()?;
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
     if let Ok(directory) = fs::read_dir("/etc/apt/sources.list.d") {
         files.extend(directory.flatten().map(|entry| entry.path()));
