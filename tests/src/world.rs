@@ -14,7 +14,8 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub struct World {
     root: PathBuf,
-    _directory: TempDir,
+    actor: PathBuf,
+    _directory: Option<TempDir>,
 }
 
 impl Default for World {
@@ -37,14 +38,24 @@ impl World {
             .expect("a temporary directory can be made");
         let root = fs::canonicalize(directory.path()).expect("the directory is there");
         open_to_all(&root, 0o755);
-        let world = Self { root, _directory: directory };
+        let actor = root.join("actor");
+        let world = Self { root, actor, _directory: Some(directory) };
         for private in ["key", "runs"] {
             fs::create_dir(world.path(private)).expect("the world is writable");
         }
-        let actor = world.actor();
-        fs::copy(built("actor"), &actor).expect("the actor is built beside the tests");
-        open_to_all(&actor, 0o755);
+        fs::copy(built("actor"), &world.actor).expect("the actor is built beside the tests");
+        open_to_all(&world.actor, 0o755);
         world
+    }
+
+    /// A part of it, for one test of several that share a run.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be made.
+    #[must_use]
+    pub fn part(&self, name: &str) -> Self {
+        Self { root: self.directory(name), actor: self.actor.clone(), _directory: None }
     }
 
     /// A path in it.
@@ -56,7 +67,7 @@ impl World {
     /// The program that acts, where every user may run it.
     #[must_use]
     pub fn actor(&self) -> PathBuf {
-        self.path("actor")
+        self.actor.clone()
     }
 
     /// Makes a directory, and its parents, that everybody may write to.

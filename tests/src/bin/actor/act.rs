@@ -134,6 +134,7 @@ impl Actor {
                     _ => None,
                 })
             }
+            "sub" => sub(Path::new(words.get(0)?)),
             "thread" => {
                 std::thread::spawn(|| {}).join().expect("an empty thread does not panic");
                 Ok(None)
@@ -142,7 +143,7 @@ impl Actor {
         })
     }
 
-    /// A process: a number, `self`, `parent`, `%NAME` for a child by name, `@FILE` for the number in
+    /// A process: a number, `self`, `parent`, `grandparent`, `%NAME` for a child by name, `@FILE` for the number in
     /// a file; with `-` before it the group.
     fn pid(&self, words: &Words<'_>, index: usize) -> Result<i32, NoSuchAct> {
         let word = words.get(index)?.to_string_lossy();
@@ -151,6 +152,7 @@ impl Actor {
         let pid = match who {
             "self" => Pid::this().as_raw(),
             "parent" => getppid().as_raw(),
+            "grandparent" => parent_of(getppid()).ok_or_else(unknown)?,
             _ => match (who.strip_prefix('%'), who.strip_prefix('@')) {
                 (Some(name), _) => self.children.get(name).ok_or_else(unknown)?.as_raw(),
                 (_, Some(file)) => {
@@ -189,6 +191,11 @@ impl Actor {
     }
 }
 
+fn parent_of(pid: Pid) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+}
+
 fn renameat(name: &str, words: &Words<'_>) -> Result<Result<i64, Errno>, NoSuchAct> {
     let (from_directory, to_directory) = (words.directory(0)?, words.directory(2)?);
     let (from, to) = (words.path(1)?, words.path(3)?);
@@ -215,6 +222,17 @@ fn child(code: i32) -> Ended {
         }
         None => std::process::exit(code),
     }
+}
+
+/// Runs the words of a file, each ended by NUL, as an actor of their own; says which process it was.
+fn sub(file: &Path) -> Ended {
+    let text = errno_of(fs::read(file))?;
+    let words = text.split(|byte| *byte == 0).map(OsStr::from_bytes);
+    let words = words.take_while(|word| !word.is_empty());
+    let own = errno_of(std::env::current_exe())?;
+    let mut child = errno_of(std::process::Command::new(own).args(words).spawn())?;
+    errno_of(child.wait())?;
+    Ok(Some(child.id().into()))
 }
 
 /// Makes and unlinks this many files in a directory; says how many were unlinked.

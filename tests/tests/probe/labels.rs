@@ -1,0 +1,149 @@
+//! What a path means: the label of the nearest root above it, whatever road leads there.
+
+use std::path::{Path, PathBuf};
+
+use journal::Verb;
+use nix::mount::{MsFlags, mount};
+use tests::{
+    expect::Expected,
+    in_machine, skip,
+    world::{World, words},
+};
+
+use crate::{part::Prepared, parts, script::Script};
+
+pub(crate) fn nearest(world: &World) -> Prepared {
+    let files = [
+        "data/file",
+        "data/config/file",
+        "supervision/file",
+        "data/oversight/file",
+        "data/oversight/data/file",
+        "plain/labelled",
+        "plain/beside",
+    ]
+    .map(|file| world.file(file));
+    let unlinks =
+        files.iter().fold(Script::default(), |script, file| script.act("unlink", &[file]));
+    let script = unlinks
+        .act("rmdir", &[world.directory("data/empty")])
+        .act("touch", &["own"])
+        .act("unlink", &["own"]);
+    Prepared::from(script)
+        .label("data", world.path("data"))
+        .label("config", world.path("data/config"))
+        .label("supervision", world.path("supervision"))
+        .label("oversight", world.path("data/oversight"))
+        .label("data", world.path("data/oversight/data"))
+        .label("data", world.path("plain/labelled"))
+}
+
+#[test]
+fn the_nearest_label_counts_and_oversight_wins_over_all() {
+    for part in parts("labels") {
+        let workspace = Path::new("/var/tmp").join(&part.record.manifest.run).join("workspace");
+        let gone = |label, path| Expected::file(Verb::Unlink, label, &part.path(path));
+        part.assert_did(&[
+            gone("data", "data/file"),
+            gone("config", "data/config/file"),
+            gone("supervision", "supervision/file"),
+            gone("oversight", "data/oversight/file").denied(),
+            gone("oversight", "data/oversight/data/file").denied(),
+            gone("data", "plain/labelled"),
+            gone("system", "plain/beside"),
+            Expected::file(Verb::Rmdir, "data", &part.path("data/empty")),
+            Expected::file(Verb::Unlink, "workspace", &workspace.join("own")),
+        ]);
+        assert!(!part.has(&part.path("data/oversight/file")), "observe stops nothing");
+    }
+}
+
+pub(crate) fn moves(world: &World) -> Prepared {
+    let out = world.file("oversight/file");
+    let into = world.file("plain/file");
+    let within = world.file("data/file");
+    let to = |path: &str| world.path(path);
+    let script = Script::default()
+        .act("rename", &words([&out, &to("plain/stolen")]))
+        .act("rename", &words([&into, &to("oversight/planted")]))
+        .act("rename", &words([&within, &to("plain/moved")]))
+        .act("rename", &words([&to("plain/moved"), &to("data/moved")]))
+        .act("rename", &words([&to("data"), &to("plain/data")]))
+        .act("unlink", &[to("plain/data/moved")]);
+    Prepared::from(script).label("oversight", to("oversight")).label("data", to("data"))
+}
+
+#[test]
+fn a_rename_out_of_a_label_or_into_one_gets_the_more_severe_verdict_of_both() {
+    for part in parts("moves") {
+        let path = |path: &str| part.path(path);
+        let moved = |from: (&str, &str), to: (&str, &str)| {
+            Expected::rename((from.0, &path(from.1)), (to.0, &path(to.1)), 0)
+        };
+        // Labels are the inode's; a path in the caller's words is only looked up by its text.
+        let by_inode = if part.has_lsm() { "data" } else { "system" };
+        part.assert_did(&[
+            moved(("oversight", "oversight/file"), ("system", "plain/stolen")).denied(),
+            moved(("system", "plain/file"), ("oversight", "oversight/planted")).denied(),
+            moved(("data", "data/file"), ("system", "plain/moved")),
+            moved(("system", "plain/moved"), ("data", "data/moved")),
+            moved(("data", "data"), ("system", "plain/data")),
+            Expected::file(Verb::Unlink, by_inode, &path("plain/data/moved")),
+        ]);
+    }
+}
+
+/// Further below its file system's root than the probes climb: 96 levels.
+fn deep_directory() -> PathBuf {
+    Path::new("data").join(std::iter::repeat_n("d", 100).collect::<PathBuf>())
+}
+
+pub(crate) fn deep(world: &World) -> Prepared {
+    let directory = world.directory(deep_directory());
+    for name in ["absolute", "relative"] {
+        world.file(deep_directory().join(name));
+    }
+    let script = Script::default()
+        .act("unlink", &[directory.join("absolute")])
+        .act("chdir", &[&directory])
+        .act("unlink", &["relative"]);
+    Prepared::from(script).label("data", world.path("data"))
+}
+
+pub(crate) fn mounts(world: &World) -> Prepared {
+    let below = world.directory("data/below");
+    world.file("data/below/file");
+    let others = ["other", "foreign", "data/mounted"].map(|name| world.directory(name));
+    let [other, foreign, mounted] = &others;
+    let script = Script::default()
+        .act("unlink", &[other.join("file")])
+        .act("unlink", &[mounted.join("inside")]);
+    let mut prepared = Prepared::from(script).label("data", world.path("data"));
+    if in_machine() {
+        let bind = |from: &Path, to: &Path| {
+            mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+                .expect("root may mount");
+        };
+        bind(&below, other);
+        mount(Some("tmpfs"), foreign, Some("tmpfs"), MsFlags::empty(), Some("mode=777"))
+            .expect("root may mount");
+        world.file("foreign/inside");
+        bind(foreign, mounted);
+        prepared.mounts.0.extend(others);
+    }
+    prepared
+}
+
+#[test]
+fn a_bind_mount_of_what_lies_below_a_label_does_not_hide_it() {
+    if !in_machine() {
+        return skip("mounts are made only in a machine of the matrix");
+    }
+    for part in parts("mounts").filter(|part| part.has_lsm()) {
+        let unlinks = part.of(Verb::Unlink);
+        let unlinks: Vec<_> = unlinks
+            .map(|unlink| (unlink.object.label.as_str(), unlink.outcome.as_deref()))
+            .collect();
+        assert_eq!(unlinks, [("data", Some("ok")); 2]);
+    }
+}

@@ -1,0 +1,58 @@
+//! Probe layer: each verb by a real syscall, and the exact record of it.
+//!
+//! A run costs seconds in a machine of the matrix, so the tests share one for each probe set: each
+//! test prepares a part of it, acts in a process of its own, and looks at what was recorded of that
+//! process. The shared run is in mode `observe` at tier 5, where nothing stands in the way.
+
+mod files;
+mod labels;
+mod part;
+mod processes;
+mod ring;
+mod script;
+
+use std::sync::LazyLock;
+
+use part::{Part, Prepare, Shared};
+use tests::in_machine;
+
+/// What the shared run is made of: a name and who prepares it.
+const PARTS: &[(&str, Prepare)] = &[
+    ("removals", files::removals),
+    ("renames", files::renames),
+    ("spellings", files::spellings),
+    ("execs", files::execs),
+    ("script", files::script),
+    ("protected", files::protected),
+    ("labels", labels::nearest),
+    ("moves", labels::moves),
+    ("deep", labels::deep),
+    ("mounts", labels::mounts),
+    ("own", processes::own),
+    ("foreign", processes::foreign),
+    ("group", processes::group),
+    ("births", processes::births),
+    ("ring", ring::refused),
+];
+
+/// The shared runs: with the probe set that this kernel gets, and in a machine with the other one
+/// too.
+fn shared() -> &'static [Shared] {
+    static SHARED: LazyLock<Vec<Shared>> = LazyLock::new(|| {
+        let sets: &[&str] = if in_machine() { &["auto", "tracepoint"] } else { &["auto"] };
+        sets.iter().map(|set| Shared::run(set, PARTS)).collect()
+    });
+    &SHARED
+}
+
+/// A part of each shared run.
+fn parts(name: &'static str) -> impl Iterator<Item = &'static Part> {
+    shared().iter().map(move |shared| shared.part(name))
+}
+
+#[test]
+fn every_shared_run_is_whole_and_left_nothing() {
+    for shared in shared() {
+        shared.check();
+    }
+}
