@@ -1,9 +1,9 @@
-//! Verbs, verdicts and tiers as text: what policies, journals and reports write.
+//! Labels, verbs, verdicts and tiers as text: what policies, journals and reports write.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use std::{borrow::Cow, fmt};
 
-use crate::{Tier, Verb, Verdict};
+use crate::{Label, Tier, Verb, Verdict};
 
 macro_rules! by_name {
     ($type:ty, $what:literal) => {
@@ -29,6 +29,7 @@ macro_rules! by_name {
     };
 }
 
+by_name!(Label, "label");
 by_name!(Verb, "verb");
 by_name!(Verdict, "verdict");
 

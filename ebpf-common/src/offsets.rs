@@ -54,6 +54,8 @@ offsets! {
     file_inode = "file"."f_inode";
     file_private = "file"."private_data";
     binprm_file = "linux_binprm"."file";
+    binprm_filename = "linux_binprm"."filename";
+    binprm_interpreter = "linux_binprm"."interp";
     task_tid = "task_struct"."pid";
     task_tgid = "task_struct"."tgid";
     task_flags = "task_struct"."flags";

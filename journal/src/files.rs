@@ -302,7 +302,17 @@ json_files! {
     write_declared, declared, Declared, DECLARED;
     write_persistence, persistence, Persistence, PERSISTENCE;
     write_evidence, evidence, Evidence, EVIDENCE;
-    write_signature, signature, Signature, SIGNATURE;
+}
+
+impl RunDir {
+    /// Reads `journal.sig`, which [`crate::sign::sign`] writes.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or holds something else.
+    pub fn signature(&self) -> Result<Signature, FileError> {
+        self.read_json(name::SIGNATURE)
+    }
 }
 
 /// Reads 32 bytes of a secret key, or creates the file with random ones, for its owner alone.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ebpf_common::Tier;
+use ebpf_common::{Label, Tier};
 use serde::{Deserialize, Serialize};
 
 use crate::effect::Enforcer;
@@ -71,6 +71,10 @@ pub struct Manifest {
     pub probe_set_reason: Option<String>,
     /// Enforcers that were in force, with what each covers or why it does not, in words.
     pub enforcers: BTreeMap<Enforcer, String>,
+    /// Labelled roots: label by path, paths escaped. Those of the scenario, of `--label`, and
+    /// oversight's own.
+    #[serde(default)]
+    pub labels: BTreeMap<String, Label>,
     /// The scenario's name.
     pub scenario: String,
     /// The agent: `organism:NAME` or `command`.

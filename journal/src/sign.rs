@@ -15,7 +15,8 @@ use std::{
 };
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::Signer;
+pub use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

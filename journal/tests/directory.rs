@@ -240,7 +240,7 @@ fn a_changed_a_missing_and_an_added_file_are_named() {
 fn a_statement_that_was_changed_is_not_signed() {
     let (_temp, directory, mut signature) = signed();
     signature.statement.files.insert(name::METRICS.into(), Some("00".repeat(32)));
-    directory.write_signature(&signature).unwrap();
+    directory.replace(name::SIGNATURE, &serde_json::to_vec(&signature).unwrap()).unwrap();
     let problems = verify(&directory, None).problems;
     assert!(problems.contains(&Problem::BadSignature), "{problems:?}");
 }

@@ -103,7 +103,16 @@ impl Interpreter {
         self.note_program(decoded);
         let record = &decoded.record;
         let (object, label, to_label) = self.object(decoded);
-        let verdict = if record.has(record_flags::USER_PATH) {
+        // A component acts for the scenario, not for the agent: the tier does not bind it.
+        let owner = self.owners.get(&record.leaf);
+        let (call, component) = match owner {
+            Some(Owner::Call(call)) => (Some(*call), None),
+            Some(Owner::Component(name)) => (None, Some(name.clone())),
+            None => (None, None),
+        };
+        let verdict = if component.is_some() {
+            Verdict::Allow
+        } else if record.has(record_flags::USER_PATH) {
             match to_label {
                 Some(to) => self.compiled.verdict_for_rename(label, to),
                 None => self.compiled.verdict(record.verb, label),
@@ -119,13 +128,6 @@ impl Interpreter {
                 to
             }
             _ => label,
-        };
-        // A component acts for the scenario, not for the agent: the tier does not bind it.
-        let owner = self.owners.get(&record.leaf);
-        let (call, component) = match owner {
-            Some(Owner::Call(call)) => (Some(*call), None),
-            Some(Owner::Component(name)) => (None, Some(name.clone())),
-            None => (None, None),
         };
         let (disposition, enforcer) = self.disposition(record, verdict, worst);
         Effect {
@@ -147,7 +149,8 @@ impl Interpreter {
             } else {
                 self.compiled.reason(record.verb, worst)
             },
-            truncated: record.has(record_flags::TRUNCATED),
+            truncated: record.has(record_flags::TRUNCATED)
+                || record.has(record_flags::UNFINISHED_WALK),
         }
     }
 
@@ -203,13 +206,21 @@ impl Interpreter {
 
     /// Path and label of a file; the label that the kernel found, unless it only had a string.
     fn file(&mut self, decoded: &Decoded<'_>, which: usize, kernel: LabelId) -> (String, LabelId) {
-        if decoded.record.has(record_flags::USER_PATH) {
-            let path = object_path::user(decoded, which, &mut self.mounts);
-            let label = LabelId::of(self.labels.label(&path));
-            (text(&path), label)
-        } else {
-            (text(&object_path::kernel(decoded, which, &mut self.mounts)), kernel)
+        let record = &decoded.record;
+        if !record.has(record_flags::USER_PATH) {
+            return (text(&object_path::kernel(decoded, which, &mut self.mounts)), kernel);
         }
+        let written = object_path::user(decoded, which, &mut self.mounts);
+        // What was refused and leads through a directory that is not there any more may have led
+        // anywhere; where the act succeeded, the agent could reach it by that path.
+        let lost = !written.resolved && record.outcome == -(Errno::EACCES as i32);
+        let cut = !written.absolute && record.has(record_flags::UNFINISHED_WALK);
+        let label = if lost || cut {
+            ebpf_common::Label::Unknown
+        } else {
+            self.labels.label(&written.path)
+        };
+        (text(&written.path), LabelId::of(label))
     }
 
     /// Whether a violation was stopped, and by whom. Never more than was true: what merely failed
@@ -229,9 +240,7 @@ impl Interpreter {
             .then(|| Errno::from_raw(-record.outcome));
         match errno {
             Some(Errno::EPERM)
-                if record.has(record_flags::JUDGED | record_flags::ENFORCED)
-                    && record.flags & (record_flags::JUDGED | record_flags::ENFORCED)
-                        == record_flags::JUDGED | record_flags::ENFORCED =>
+                if record.has(record_flags::JUDGED) && record.has(record_flags::ENFORCED) =>
             {
                 prevented(Enforcer::BpfLsm)
             }
@@ -247,10 +256,7 @@ impl Interpreter {
                     prevented(Enforcer::Dac)
                 }
             }
-            Some(errno @ (Errno::EACCES | Errno::EXDEV))
-                if self.landlock_refuses(record.verb, label) =>
-            {
-                let _ = errno;
+            Some(Errno::EACCES | Errno::EXDEV) if self.landlock_refuses(record.verb, label) => {
                 prevented(Enforcer::Landlock)
             }
             Some(Errno::EPERM | Errno::EACCES | Errno::EROFS) => prevented(Enforcer::Dac),

@@ -25,9 +25,20 @@ pub(crate) fn kernel(decoded: &Decoded<'_>, which: usize, mounts: &mut Mounts) -
     mounts.locate(decoded.record.object_number, &from_kernel(decoded.strings[which]))
 }
 
-/// The path of a file that the caller named: joined to the directory that it starts from, symbolic
-/// links of its parent followed as they are now. It may have been another one when the act happened.
-pub(crate) fn user(decoded: &Decoded<'_>, which: usize, mounts: &mut Mounts) -> PathBuf {
+/// A path that the caller named.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Joined to the directory that it starts from, symbolic links of its parent followed as they
+    /// are now. It may have been another one when the act happened.
+    pub(crate) path: PathBuf,
+    /// Whether the caller wrote it from the root on.
+    pub(crate) absolute: bool,
+    /// Whether its parent is still there; else the path was cleaned as text.
+    pub(crate) resolved: bool,
+}
+
+/// The path of a file that the caller named.
+pub(crate) fn user(decoded: &Decoded<'_>, which: usize, mounts: &mut Mounts) -> Written {
     let (base, device) = if which == string::PATH {
         (string::BASE, decoded.record.object_number)
     } else {
@@ -35,12 +46,14 @@ pub(crate) fn user(decoded: &Decoded<'_>, which: usize, mounts: &mut Mounts) -> 
     };
     let written = decoded.strings[which].split(|&byte| byte == 0).next().unwrap_or_default();
     let written = Path::new(OsStr::from_bytes(written));
-    let joined = if written.is_absolute() {
+    let absolute = written.is_absolute();
+    let joined = if absolute {
         written.to_owned()
     } else {
         mounts.locate(device, &from_kernel(decoded.strings[base])).join(written)
     };
-    resolve(&of_caller(&joined, decoded.record.tgid))
+    let (path, resolved) = resolve(&of_caller(&joined, decoded.record.tgid));
+    Written { path, absolute, resolved }
 }
 
 /// `/proc/self` means the caller, not the observer.
@@ -52,12 +65,12 @@ fn of_caller(path: &Path, tgid: u32) -> PathBuf {
 }
 
 /// Follows the links of the parent directory; the last component itself is what the act removes or
-/// moves. Where the parent is gone, the path is cleaned as text.
-fn resolve(path: &Path) -> PathBuf {
+/// moves. Where the parent is gone, the path is cleaned as text, and the answer says false.
+fn resolve(path: &Path) -> (PathBuf, bool) {
     if let (Some(parent), Some(name)) = (path.parent(), path.file_name())
         && let Ok(parent) = fs::canonicalize(parent)
     {
-        return parent.join(name);
+        return (parent.join(name), true);
     }
     let mut clean = PathBuf::from("/");
     for component in path.components() {
@@ -69,7 +82,7 @@ fn resolve(path: &Path) -> PathBuf {
             Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
         }
     }
-    clean
+    (clean, false)
 }
 
 #[cfg(test)]
@@ -89,9 +102,9 @@ mod tests {
         let real = fs::canonicalize(directory.path()).unwrap();
         fs::create_dir(real.join("target")).unwrap();
         std::os::unix::fs::symlink(real.join("target"), real.join("link")).unwrap();
-        assert_eq!(resolve(&real.join("link/file")), real.join("target/file"));
-        assert_eq!(resolve(&real.join("link")), real.join("link"));
-        assert_eq!(resolve(&real.join("gone/../x/../file")), real.join("file"));
+        assert_eq!(resolve(&real.join("link/file")), (real.join("target/file"), true));
+        assert_eq!(resolve(&real.join("link")), (real.join("link"), true));
+        assert_eq!(resolve(&real.join("gone/../x/../file")), (real.join("file"), false));
     }
 
     #[test]

@@ -66,9 +66,11 @@ pub fn serve(control: UnixStream) -> Result<(), ServeError> {
     };
     protocol::send(&mut writer, &watching_now)?;
     let mut beat = Instant::now();
+    let mut rest = POLL;
     loop {
-        let asked = wait(reader.get_ref(), &watching)?;
-        watching.read()?;
+        let asked = wait(reader.get_ref(), &watching, rest)?;
+        // What was just read may not have been all.
+        rest = if watching.read()? > 0 { Duration::ZERO } else { POLL };
         if beat.elapsed() >= HEARTBEAT {
             beat = Instant::now();
             watching.heartbeat()?;
@@ -90,8 +92,8 @@ pub fn serve(control: UnixStream) -> Result<(), ServeError> {
     }
 }
 
-/// Waits for a request or a violation, at most [`POLL`]; true when there is a request.
-fn wait(control: &UnixStream, watching: &Watching) -> io::Result<bool> {
+/// Waits for a request or a violation, at most as long as `rest`; true when there is a request.
+fn wait(control: &UnixStream, watching: &Watching, rest: Duration) -> io::Result<bool> {
     let violations = watching.kernel.violations.as_fd();
     let effects = watching.kernel.effects.as_fd();
     let control: BorrowedFd<'_> = control.as_fd();
@@ -100,7 +102,7 @@ fn wait(control: &UnixStream, watching: &Watching) -> io::Result<bool> {
         PollFd::new(violations, PollFlags::POLLIN),
         PollFd::new(effects, PollFlags::POLLIN),
     ];
-    let timeout = PollTimeout::try_from(POLL).expect("a few milliseconds");
+    let timeout = PollTimeout::try_from(rest).expect("a few milliseconds");
     match poll(&mut ready, timeout) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => {}
         Err(errno) => return Err(errno.into()),

@@ -31,6 +31,10 @@ use crate::{
     respond::respond,
 };
 
+/// How many effects are read before violations are looked for again: a flood must not delay them, nor
+/// the heartbeat.
+const BATCH: usize = 4096;
+
 /// How long the end of a run waits for effects that are numbered but not yet read.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -214,7 +218,8 @@ impl Watching {
         self.kernel.heartbeat(now)
     }
 
-    /// Reads what the ring buffers hold and journals it; gives how many effects that were.
+    /// Reads from the ring buffers, at most a batch of effects, and journals it; gives how many that
+    /// were.
     ///
     /// Violations are read first, so that responses come at once, and journaled after the effects
     /// that came before them: those may name the programs that the violations are of.
@@ -237,7 +242,8 @@ impl Watching {
             violations.push(item.to_vec());
         }
         let mut count = 0;
-        while let Some(item) = self.kernel.effects.next() {
+        for _ in 0..BATCH {
+            let Some(item) = self.kernel.effects.next() else { break };
             match decode(&item) {
                 Ok(decoded) => {
                     let verdict = journal(
@@ -306,9 +312,10 @@ impl Watching {
         let deadline = Instant::now() + DRAIN_DEADLINE;
         let mut evidence = Evidence::default();
         loop {
-            self.read()?;
+            let read = self.read()?;
             match self.counts(&mut evidence) {
                 Ok(()) if evidence.adds_up() => break,
+                Ok(()) if read > 0 => {}
                 Ok(()) if Instant::now() >= deadline => {
                     note(
                         &mut self.problems,

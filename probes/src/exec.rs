@@ -1,11 +1,13 @@
-//! `exec`: LSM `bprm_creds_for_exec` decides (once per exec, before an interpreter is looked for);
-//! tracepoint `sched_process_exec` records what runs; the syscall's exit records what was refused.
+//! `exec`: LSM `bprm_creds_for_exec` decides (once per exec, before an interpreter is looked for, so
+//! that the object is a script and not its interpreter); tracepoint `sched_process_exec` records
+//! what runs; the syscall's exit records what was refused.
 //!
 //! `int bprm_creds_for_exec(struct linux_binprm *bprm)`, include/linux/lsm_hook_defs.h;
 //! `TP_PROTO(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`,
 //! include/trace/events/sched.h; both in Linux 6.1 to 7.3.
 
 use aya_ebpf::{
+    helpers::bpf_get_current_comm,
     macros::{btf_tracepoint, lsm},
     programs::{BtfTracePointContext, LsmContext},
 };
@@ -18,8 +20,9 @@ use crate::{
     emit, kernel,
     kernel::{Address, read_u64},
     maps::{TASKS, offset},
-    path,
-    scratch::{self, Scratch},
+    path::{self, AT_FDCWD, Written},
+    scratch::{self, Scratch, stage},
+    syscall,
     verdict::{self, Judgement},
     whose,
 };
@@ -44,10 +47,14 @@ pub(crate) fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
         emit::lost(slot, Verb::Exec);
         return verdict::unjudged(slot);
     };
+    syscall::flush(scratch);
     let judgement = judge(scratch, slot, ctx.arg::<*const u8>(0) as u64);
+    scratch.record.flags |= record_flags::JUDGED;
     if judgement.refuses() {
-        scratch.record.flags |= record_flags::JUDGED;
         emit::emit(scratch, -1);
+    } else {
+        // Whether the program runs is known later: below, or at the end of the syscall.
+        scratch.stage = stage::PENDING;
     }
     judgement.answer()
 }
@@ -59,7 +66,18 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
         emit::lost(slot, Verb::Exec);
         return 0;
     };
-    let _ = judge(scratch, slot, ctx.arg::<*const u8>(2) as u64);
+    let binprm = ctx.arg::<*const u8>(2) as u64;
+    let written = read_u64(binprm, offset!(binprm_filename));
+    if scratch.stage == stage::PENDING {
+        // The program has its name and the thread its leader's number by now.
+        scratch.record.tid = kernel::current_ids().1;
+        scratch.record.comm = bpf_get_current_comm().unwrap_or([0; 16]);
+    } else if read_u64(binprm, offset!(binprm_interpreter)) == written {
+        let _ = judge(scratch, slot, binprm);
+    } else {
+        // The file is the interpreter's by now; of the script there is only its path.
+        as_written(scratch, slot, AT_FDCWD, Written::Kernel(written));
+    }
     let seq = emit::emit(scratch, 0);
     let (_, tid) = kernel::current_ids();
     if let Some(task) = TASKS.get_ptr_mut(tid) {
@@ -69,9 +87,9 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Fills in a record of an exec that came to nothing, from the syscall's arguments.
+/// Fills in a record of an exec of a program of which only the path is known.
 #[inline(always)]
-pub(crate) fn refused(scratch: &mut Scratch, slot: u32, directory: i32, user_path: u64) {
+pub(crate) fn as_written(scratch: &mut Scratch, slot: u32, directory: i32, written: Written) {
     scratch.begin(slot, Verb::Exec);
-    path::fill_from_user(scratch, slot, directory, user_path, string::PATH, string::BASE);
+    path::fill_as_written(scratch, slot, directory, written, string::PATH, string::BASE);
 }

@@ -1,7 +1,7 @@
-//! A file as an object: by the kernel's dentry, or by the path in the caller's memory where no hook
+//! A file as an object: by the kernel's dentry, or by the path that the caller wrote where no hook
 //! was reached.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_user_str;
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user_str};
 use ebpf_common::{
     Verb,
     record::{MAX_STRING_BYTES, record_flags, string},
@@ -15,7 +15,8 @@ use crate::{
     walk,
 };
 
-const AT_FDCWD: i32 = -100;
+/// Where a relative path starts without a directory of its own: the working directory.
+pub(crate) const AT_FDCWD: i32 = -100;
 
 /// Fills in the object from its dentry, and what the policy says to it.
 #[inline(always)]
@@ -29,14 +30,23 @@ pub(crate) fn fill(scratch: &mut Scratch, slot: u32, verb: Verb, dentry: Address
     judgement
 }
 
+/// A path as the caller wrote it.
+#[derive(Clone, Copy)]
+pub(crate) enum Written {
+    /// In the caller's memory.
+    User(u64),
+    /// In the kernel's copy of it.
+    Kernel(u64),
+}
+
 /// Fills in the path as the caller wrote it and the directory that it starts from. Which file that
 /// was is for user space to find out, and so are label and verdict.
 #[inline(always)]
-pub(crate) fn fill_from_user(
+pub(crate) fn fill_as_written(
     scratch: &mut Scratch,
     slot: u32,
     directory: i32,
-    user_path: u64,
+    written: Written,
     path: usize,
     base: usize,
 ) {
@@ -46,13 +56,17 @@ pub(crate) fn fill_from_user(
         scratch.record.flags |= record_flags::TRUNCATED;
         return;
     }
-    // SAFETY: `used` leaves room for the string; the helper checks the address.
+    // SAFETY: `used` leaves room for the string; the helpers check the address.
     let read = unsafe {
-        bpf_probe_read_user_str(
-            (&raw mut scratch.strings).cast::<u8>().add(used).cast(),
-            MAX_STRING_BYTES as u32,
-            user_path as *const _,
-        )
+        let to = (&raw mut scratch.strings).cast::<u8>().add(used).cast();
+        match written {
+            Written::User(path) => {
+                bpf_probe_read_user_str(to, MAX_STRING_BYTES as u32, path as *const _)
+            }
+            Written::Kernel(path) => {
+                bpf_probe_read_kernel_str(to, MAX_STRING_BYTES as u32, path as *const _)
+            }
+        }
     };
     if read > 0 && read <= MAX_STRING_BYTES as i64 {
         scratch.used = (used + read as usize) as u32;

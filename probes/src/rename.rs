@@ -1,6 +1,6 @@
 //! `rename`: LSM `path_rename` decides, before the ownership check. A rename out of a label removes
 //! from it and one onto an existing name deletes it, so both ends are judged and the more severe
-//! verdict counts. The kernel calls the hook twice for RENAME_EXCHANGE: that is two renames.
+//! verdict counts. RENAME_EXCHANGE is one rename, whose destination moves as well.
 //!
 //! `int path_rename(const struct path *old_dir, struct dentry *old_dentry, const struct path
 //! *new_dir, struct dentry *new_dentry, unsigned int flags)`, include/linux/lsm_hook_defs.h, Linux

@@ -19,7 +19,7 @@ use crate::{
     kernel::{Address, read_u32, read_u64},
     kill,
     maps::offset,
-    path,
+    path::{self, AT_FDCWD, Written},
     scratch::{self, Scratch, stage},
     verdict::Judgement,
     whose,
@@ -43,7 +43,6 @@ pub(crate) mod nr {
     pub(crate) const PIDFD_SEND_SIGNAL: u64 = 424;
 }
 
-const AT_FDCWD: i32 = -100;
 const AT_REMOVEDIR: u32 = 0x200;
 const PF_IO_WORKER: u32 = 0x10;
 
@@ -152,7 +151,7 @@ fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: boo
             let at = number == nr::EXECVEAT;
             let directory = if at { argument(offset!(regs_arg0)) as i32 } else { AT_FDCWD };
             let user_path = argument(if at { offset!(regs_arg1) } else { offset!(regs_arg0) });
-            exec::refused(scratch, slot, directory, user_path);
+            exec::as_written(scratch, slot, directory, Written::User(user_path));
         }
         Family::Signal => {
             let signal = signal_argument(registers, number);
@@ -171,7 +170,8 @@ fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: boo
             let rmdir = number == nr::RMDIR
                 || (at && argument(offset!(regs_arg2)) as u32 & AT_REMOVEDIR != 0);
             scratch.begin(slot, if rmdir { Verb::Rmdir } else { Verb::Unlink });
-            path::fill_from_user(scratch, slot, directory, user_path, string::PATH, string::BASE);
+            let written = Written::User(user_path);
+            path::fill_as_written(scratch, slot, directory, written, string::PATH, string::BASE);
         }
         Family::Rename => {
             let at = number != nr::RENAME;
@@ -186,8 +186,22 @@ fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: boo
             if number == nr::RENAMEAT2 {
                 scratch.record.args[0] = argument(offset!(regs_arg4));
             }
-            path::fill_from_user(scratch, slot, from_dir, from, string::PATH, string::BASE);
-            path::fill_from_user(scratch, slot, to_dir, to, string::TO, string::TO_BASE);
+            path::fill_as_written(
+                scratch,
+                slot,
+                from_dir,
+                Written::User(from),
+                string::PATH,
+                string::BASE,
+            );
+            path::fill_as_written(
+                scratch,
+                slot,
+                to_dir,
+                Written::User(to),
+                string::TO,
+                string::TO_BASE,
+            );
         }
     }
     emit::emit(scratch, outcome);

@@ -25,6 +25,7 @@ fn manifest() -> Manifest {
         probe_set: Some(ProbeSet::Lsm),
         probe_set_reason: None,
         enforcers: BTreeMap::new(),
+        labels: BTreeMap::new(),
         scenario: "throughput".into(),
         agent: "organism:honest".into(),
         command: Vec::new(),

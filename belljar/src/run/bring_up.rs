@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -54,7 +54,7 @@ pub(crate) fn roots(
         .collect();
     roots.extend(plan.labels.iter().cloned());
     let mut oversight = vec![directory.to_owned(), "/run/belljar".into()];
-    oversight.extend(key.parent().map(Path::to_owned));
+    oversight.push(key.to_owned());
     oversight.extend(host.pins.as_ref().and_then(|pins| pins.parent()).map(Path::to_owned));
     for path in oversight {
         // What is not there yet cannot be touched by its name before it is made by root.
@@ -137,7 +137,11 @@ pub(crate) fn components(
     let spawner = Spawner::start(&config).or_exit(Exit::Os)?;
     spawner.go().or_exit(Exit::Os)?;
     let log = directory.file("components.log");
-    let log = File::create(&log)
+    let log = fs::OpenOptions::new()
+        .append(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&log)
         .with_context(|| format!("cannot create {}", log.display()))
         .or_exit(Exit::CannotCreate)?;
     let (mut started, mut jobs) = (Vec::new(), Vec::new());

@@ -111,9 +111,7 @@ fn close_journal(run: &Run<'_>, invalid: &mut Vec<String>) -> Evidence {
 }
 
 fn judge(run: &Run<'_>) -> Result<scoring::Report, Failure> {
-    let key = journal::sign::signing_key(&run.arguments.key).or_exit(Exit::Io)?;
-    let signature = journal::sign::sign(&run.directory, &run.host.run, &key).or_exit(Exit::Io)?;
-    run.directory.write_signature(&signature).or_exit(Exit::Io)?;
+    journal::sign::sign(&run.directory, &run.host.run, &run.key).or_exit(Exit::Io)?;
     let report = scoring::score_run(&run.directory).or_exit(Exit::Software)?;
     let json = serde_json::to_vec_pretty(&report)
         .context("cannot write the report as JSON")

@@ -63,6 +63,8 @@ pub(crate) fn run(arguments: &RunArgs) -> Result<ExitCode, Failure> {
     }
     let components: Vec<String> = stage.components.iter().map(|entry| entry.name.clone()).collect();
     let compiled = plan.policy.compile(plan.tier, &components).map_err(Failure::in_file)?;
+    // The key must be there to be labelled before anything acts.
+    let key = journal::sign::signing_key(&arguments.key).or_exit(Exit::CannotCreate)?;
     let boot_time_unix_ns = host::boot_time_unix_ns().or_exit(Exit::Os)?;
     let manifest = manifest(arguments, &plan, &host, boot_time_unix_ns);
     let write = || -> Result<(), journal::files::FileError> {
@@ -80,6 +82,7 @@ pub(crate) fn run(arguments: &RunArgs) -> Result<ExitCode, Failure> {
         directory,
         stage,
         manifest,
+        key,
         terminal,
         interrupt,
         watched: None,
@@ -101,6 +104,7 @@ pub(crate) struct Run<'a> {
     pub(crate) directory: RunDir,
     pub(crate) stage: Stage,
     pub(crate) manifest: Manifest,
+    pub(crate) key: journal::sign::SigningKey,
     pub(crate) terminal: Terminal,
     pub(crate) interrupt: Interrupt,
     pub(crate) watched: Option<Watched>,
@@ -121,6 +125,11 @@ impl Run<'_> {
             self.directory.path(),
             &self.arguments.key,
         );
+        self.manifest.labels = roots
+            .iter()
+            .map(|root| (journal::escape::escape(root.path.as_os_str().as_encoded_bytes()), root))
+            .map(|(path, root)| (path.into_owned(), root.label))
+            .collect();
         let watched = bring_up::observe(
             self.arguments,
             &self.plan,
@@ -256,6 +265,7 @@ fn manifest(arguments: &RunArgs, plan: &Plan, host: &Host, boot_time_unix_ns: i1
         probe_set: None,
         probe_set_reason: None,
         enforcers: std::collections::BTreeMap::new(),
+        labels: std::collections::BTreeMap::new(),
         scenario: plan.scenario.name.clone(),
         agent: plan.agent.name(),
         command: match &plan.agent {

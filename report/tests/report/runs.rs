@@ -62,6 +62,7 @@ fn manifest(agent: &str) -> Manifest {
             (Enforcer::Dac, "a user of its own, no capabilities, no_new_privs".into()),
             (Enforcer::Response, "freezing or killing a call's cgroup".into()),
         ]),
+        labels: BTreeMap::new(),
         scenario: "throughput".into(),
         agent: agent.into(),
         command: Vec::new(),
