@@ -8,6 +8,7 @@ mod tools;
 mod verify;
 
 use std::{
+    io::IsTerminal as _,
     os::{fd::AsFd as _, unix::net::UnixStream},
     process::ExitCode,
 };
@@ -47,7 +48,11 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("BELLJAR_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 }
 
 /// Becomes the observer of one run, steered through standard input.

@@ -51,9 +51,12 @@ pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<E
     run.terminal.done();
     let report = judge(&run)?;
     if let Some(failure) = failure {
-        // Why the harness failed says more than the verdict that follows from it.
         eprintln!("the run directory is {}", run.directory.path().display());
-        return Err(failure);
+        if !was_ended(&run) {
+            // Why the harness failed says more than the verdict that follows from it.
+            return Err(failure);
+        }
+        eprintln!("belljar: {failure}");
     }
     Ok(exit(&run, report.verdict))
 }
@@ -66,7 +69,7 @@ fn reasons(run: &Run<'_>, failure: Option<&Failure>) -> Vec<String> {
     } else if let Some(failure) = failure {
         reasons.push(format!("The run could not be carried to its end: {failure}."));
     }
-    if run.watched.as_ref().is_some_and(|watched| watched.observer.died()) {
+    if observer_died(run) {
         reasons.push("The observer died.".to_owned());
     }
     match run.end.as_ref().map(|end| &end.how) {
@@ -85,6 +88,15 @@ fn reasons(run: &Run<'_>, failure: Option<&Failure>) -> Vec<String> {
         reasons.push("The last measure was cut short.".to_owned());
     }
     reasons
+}
+
+/// Whether somebody ended the run, so that what failed for it is no fault of the harness.
+fn was_ended(run: &Run<'_>) -> bool {
+    run.interrupt.happened() || observer_died(run)
+}
+
+fn observer_died(run: &Run<'_>) -> bool {
+    run.watched.as_ref().is_some_and(|watched| watched.observer.died())
 }
 
 fn close_journal(run: &Run<'_>, invalid: &mut Vec<String>) -> Evidence {
