@@ -104,6 +104,13 @@ impl Expected {
         self.outcome(outcome)
     }
 
+    /// The kernel's own object is known only to a hook.
+    #[must_use]
+    pub fn by_hook(mut self) -> Self {
+        self.reached = Reached::Hook;
+        self
+    }
+
     /// The policy denies it, and nothing stopped it.
     #[must_use]
     pub fn denied(mut self) -> Self {

@@ -73,6 +73,24 @@ impl Invocation {
         new
     }
 
+    /// Starts this copy of the binary. Words that were given stay; variables are cleared again.
+    #[must_use]
+    pub fn binary(mut self, path: &Path) -> Self {
+        let mut command = Command::new(path);
+        command.args(self.command.get_args()).stdin(Stdio::null());
+        for (variable, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(variable, value),
+                None => command.env_remove(variable),
+            };
+        }
+        if let Some(directory) = self.command.get_current_dir() {
+            command.current_dir(directory);
+        }
+        self.command = command;
+        self
+    }
+
     /// Adds words.
     #[must_use]
     pub fn args<S: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
@@ -152,6 +170,12 @@ impl Running {
     #[must_use]
     pub fn stderr(&self) -> String {
         read(&self.streams.join("stderr"))
+    }
+
+    /// What it has written to standard output so far.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        read(&self.streams.join("stdout"))
     }
 
     /// Whether it has ended.

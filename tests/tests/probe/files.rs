@@ -185,7 +185,7 @@ fn an_exec_is_recorded_once_whether_it_runs_is_missing_or_may_not_run() {
             system(Verb::Exec, &d.join("missing")).before_hooks("ENOENT"),
             system(Verb::Exec, &d.join("plain")).before_hooks("EACCES"),
             system(Verb::Exec, &d).before_hooks("EACCES"),
-            system(Verb::Exec, &d.join("text")).before_hooks("ENOEXEC"),
+            system(Verb::Exec, &d.join("text")).by_hook().outcome("ENOEXEC"),
             system(Verb::Exec, part.actor()),
         ]);
         assert!(part.has(&d.join("touched")), "the program did not run: {:?}", part.outcomes());
@@ -199,6 +199,14 @@ pub(crate) fn script(world: &World) -> Prepared {
     fs::write(&file, line).expect("the world is writable");
     executable(&file);
     Script::default().act("exec", &[&file]).into()
+}
+
+#[test]
+fn a_script_and_not_its_interpreter_is_what_was_executed() {
+    for part in parts("script") {
+        // Tracepoints see the interpreter by then; of the script they have the path.
+        part.assert_did(&[system(Verb::Exec, &part.path("d/script")).by_hook()]);
+    }
 }
 
 pub(crate) fn protected(world: &World) -> Prepared {

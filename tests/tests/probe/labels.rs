@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use journal::Verb;
+use journal::{Verb, Verdict};
 use nix::mount::{MsFlags, mount};
 use tests::{
     expect::Expected,
@@ -108,6 +108,22 @@ pub(crate) fn deep(world: &World) -> Prepared {
         .act("chdir", &[&directory])
         .act("unlink", &["relative"]);
     Prepared::from(script).label("data", world.path("data"))
+}
+
+#[test]
+fn a_file_too_deep_to_be_resolved_is_unknown_and_denied() {
+    for part in parts("deep") {
+        let unlinks: Vec<_> = part.of(Verb::Unlink).collect();
+        assert_eq!(unlinks.len(), 2);
+        // A path from the caller's words needs no walk; a relative one needs its directory's.
+        let is_known = [!part.has_lsm(), false];
+        for (unlink, is_known) in unlinks.into_iter().zip(is_known) {
+            let found = (unlink.object.label.as_str(), unlink.verdict, unlink.truncated);
+            let data = ("data", Verdict::Allow, false);
+            let expected = if is_known { data } else { ("unknown", Verdict::Deny, true) };
+            assert_eq!(found, expected, "{unlink:?}");
+        }
+    }
 }
 
 pub(crate) fn mounts(world: &World) -> Prepared {

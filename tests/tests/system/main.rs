@@ -1,0 +1,8 @@
+//! System layer: whole runs, as a user starts them.
+
+mod denied;
+mod endings;
+mod input;
+mod organisms;
+mod storm;
+mod throughput;

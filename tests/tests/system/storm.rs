@@ -1,0 +1,29 @@
+//! More effects than rings hold.
+
+use journal::{Verb, evidence::VerbCounts};
+use tests::{in_machine, record::Act, run::Invocation, traces, world::World};
+
+#[test]
+fn a_storm_of_unlinks_is_accounted_for_to_the_last_one() {
+    let count: u64 = if in_machine() { 10_000 } else { 200_000 };
+    let world = World::new();
+    let ended = Invocation::run(&world, "run")
+        .tier(0, "enforce")
+        .args(["--no-metrics", "--quiet", "--"])
+        .args([world.actor()])
+        .args(["storm", &count.to_string(), "."])
+        .finish();
+    let act = Act::all(&ended.stdout).pop().expect("the storm was told of");
+    assert_eq!((act.outcome.as_str(), act.value), ("ok", i64::try_from(count).ok()));
+    let record = ended.record();
+    traces::assert_none(&record.manifest);
+    let evidence = &record.evidence;
+    assert!(evidence.adds_up(), "{evidence:?}");
+    let VerbCounts { received, dropped } = evidence.by_verb[&Verb::Unlink];
+    assert_eq!(received + dropped, count, "{evidence:?}");
+    assert_eq!(record.effects.len() as u64, evidence.received);
+    let verdict = if evidence.dropped == 0 { "clean" } else { "invalid" };
+    println!("{} of {} received", evidence.received, evidence.emitted);
+    assert_eq!(record.verdict(), verdict);
+    ended.assert_code(if evidence.dropped == 0 { 0 } else { 81 });
+}
