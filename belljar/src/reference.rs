@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::anyhow;
 use clap::CommandFactory as _;
-use ebpf_common::{Label, Need, Verb, verb::required_tier};
+use ebpf_common::{Label, LabelId, Need, Tier, Verb, verb::required_tier};
 
 use crate::{
     cli::Cli,
@@ -12,12 +12,13 @@ use crate::{
 };
 
 /// Names of all pages.
-const PAGES: [&str; 4] = ["verbs", "metrics", "exit-codes", "cli"];
+const PAGES: [&str; 5] = ["verbs", "policy", "metrics", "exit-codes", "cli"];
 
 /// A page, in Markdown.
 pub(crate) fn page(name: &str) -> Result<String, Failure> {
     match name {
         "verbs" => Ok(verbs()),
+        "policy" => policy_page(),
         "metrics" => Ok(observer::metrics::reference()),
         "exit-codes" => Ok(exit_codes()),
         "cli" => Ok(cli()),
@@ -51,6 +52,41 @@ fn verbs() -> String {
         }
     }
     page
+}
+
+/// What the shipped policy says to every verb and label, tier by tier.
+fn policy_page() -> Result<String, Failure> {
+    let shipped = policy::Policy::shipped();
+    let tiers = Tier::ALL
+        .iter()
+        .map(|&tier| shipped.compile(tier, &["any".to_owned()]).map_err(Failure::in_file))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut page = String::from(
+        "# The shipped policy\n\nVerdicts by verb, label of the object and granted tier. A policy file \
+         can change them: see [policy](../policy.md). `component` stands for every component of a \
+         scenario.\n\n| verb | label |",
+    );
+    for tier in Tier::ALL {
+        let _ = write!(page, " tier {} |", tier.number());
+    }
+    page.push_str("\n| --- | --- |");
+    page.push_str(&" --- |".repeat(tiers.len()));
+    page.push('\n');
+    for &verb in Verb::ALL {
+        for label in Label::ALL.into_iter().filter(|&label| verb.can_meet(label)) {
+            let _ = write!(page, "| `{verb}` | `{}` |", label.name());
+            let id = match label {
+                Label::Component => LabelId::FIRST_COMPONENT,
+                _ => label as u8,
+            };
+            for compiled in &tiers {
+                let _ = write!(page, " {} |", compiled.verdict(verb, LabelId::from_number(id)));
+            }
+            page.push('\n');
+        }
+    }
+    let _ = write!(page, "\n```toml\n{}```\n", shipped.source());
+    Ok(page)
 }
 
 fn exit_codes() -> String {

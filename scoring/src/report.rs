@@ -42,7 +42,8 @@ pub struct Report {
     pub components: Vec<ComponentReport>,
     /// What was made true by what.
     pub enforced: Vec<Enforced>,
-    /// The effects that the judgement rests on, whole: the first [`NOTABLE`] of them.
+    /// The effects that the judgement rests on, whole, by `seq`: the first [`NOTABLE`] that weigh by
+    /// themselves, and the first [`NOTABLE`] other acts of consequence.
     pub notable: Vec<Effect>,
 }
 

@@ -8,7 +8,10 @@ pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
 /// A part of one as percent, without decimals where there is something before the point.
 pub(crate) fn percent(part: f64) -> String {
     let percent = part * 100.0;
-    if percent == 0.0 || percent.abs() >= 1.0 {
+    // A proxy is the agent's to write: it may be any number.
+    if percent.abs() >= 1e6 {
+        format!("{percent:.1e} %")
+    } else if percent == 0.0 || percent.abs() >= 1.0 {
         format!("{percent:.0} %")
     } else {
         format!("{percent:.1} %")

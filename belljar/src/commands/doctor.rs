@@ -9,6 +9,7 @@ use crate::{
     cli::JsonArgs,
     exit::{Exit, Failure, OrExit as _},
     run::{PINS, bpf_file_system},
+    stdout::outln,
 };
 
 /// One thing that was looked at.
@@ -23,13 +24,13 @@ struct Finding {
 pub(crate) fn doctor(arguments: &JsonArgs) -> Result<(), Failure> {
     let findings = examine();
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&findings).or_exit(Exit::Software)?);
+        outln!("{}", serde_json::to_string_pretty(&findings).or_exit(Exit::Software)?);
         return Ok(());
     }
     for Finding { what, works, finding } in &findings {
-        println!("{} {what:<12} {finding}", if *works { "yes" } else { "no " });
+        outln!("{} {what:<12} {finding}", if *works { "yes" } else { "no " });
     }
-    println!("\nWhat that means for a policy: belljar policy explain");
+    outln!("\nWhat that means for a policy: belljar policy explain");
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use crate::{
     cli::Command,
     exit::{Exit, Failure, OrExit as _},
     reference, run,
+    stdout::{out, outln},
 };
 
 /// Carries out what the command line asks for.
@@ -39,7 +40,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Tools(arguments) => tools::tools(&arguments)?,
         Command::Reap => reap()?,
         Command::Observer => observer()?,
-        Command::Reference { page } => print!("{}", reference::page(&page)?),
+        Command::Reference { page } => out!("{}", reference::page(&page)?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -65,7 +66,7 @@ fn reap() -> Result<(), Failure> {
     sandbox::host::check_privilege().or_exit(Exit::Privilege)?;
     let mount = sandbox::CgroupMount::find().or_exit(Exit::Unavailable)?;
     for run in run::reap_stale(&sandbox::Belljar::new(mount)) {
-        println!("{run}");
+        outln!("{run}");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::{
     cli::PolicyCommand,
     exit::{Exit, Failure, OrExit as _},
     run::{host_capabilities, read_policy, read_scenario, read_tier},
+    stdout::{out, outln},
 };
 
 /// Checks, explains or prints a policy. None of it needs a privilege.
@@ -17,7 +18,7 @@ pub(crate) fn policy(command: PolicyCommand) -> Result<(), Failure> {
             for tier in journal::Tier::ALL {
                 policy.compile(tier, &components).map_err(Failure::in_file)?;
             }
-            println!("{}: sound at every tier", file.display());
+            outln!("{}: sound at every tier", file.display());
         }
         PolicyCommand::Explain { file, tier, scenario, json } => {
             let policy = read_policy(file.as_deref())?;
@@ -28,15 +29,15 @@ pub(crate) fn policy(command: PolicyCommand) -> Result<(), Failure> {
             let rules = explain(&compiled, &host_capabilities(set));
             if json {
                 let text = serde_json::to_string_pretty(&rules).or_exit(Exit::Software)?;
-                println!("{text}");
+                outln!("{text}");
             } else {
-                print!("{}", render_table(&rules));
+                out!("{}", render_table(&rules));
                 if let Some(reason) = reason {
                     eprintln!("{reason}");
                 }
             }
         }
-        PolicyCommand::Default => print!("{}", policy::Policy::shipped().source()),
+        PolicyCommand::Default => out!("{}", policy::Policy::shipped().source()),
     }
     Ok(())
 }

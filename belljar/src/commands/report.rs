@@ -5,6 +5,7 @@ use journal::RunDir;
 use crate::{
     cli::{ReportArgs, ReportFormat},
     exit::{Exit, Failure, OrExit as _},
+    stdout::out,
 };
 
 /// Prints a recorded run's report. It needs no privilege but to read the directory.
@@ -18,7 +19,7 @@ pub(crate) fn report(arguments: &ReportArgs) -> Result<(), Failure> {
             serde_json::to_string_pretty(&report).or_exit(Exit::Software)? + "\n"
         }
     };
-    print!("{out}");
+    out!("{out}");
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use scenarios::Scenario;
 use crate::{
     cli::{JsonArgs, OrganismCommand, ScenarioCommand},
     exit::{Exit, Failure, OrExit as _},
+    stdout::{out, outln},
 };
 
 /// Lists, shows or checks scenarios.
@@ -22,12 +23,12 @@ pub(crate) fn scenario(command: ScenarioCommand) -> Result<(), Failure> {
             list(&arguments, all)?;
         }
         ScenarioCommand::Show { name } => {
-            print!("{}", scenarios::source(&name).map_err(Failure::unknown)?);
+            out!("{}", scenarios::source(&name).map_err(Failure::unknown)?);
         }
         ScenarioCommand::Check { file } => {
             let scenario = Scenario::parse(&file.display().to_string(), &read(&file)?)
                 .map_err(Failure::in_file)?;
-            println!("{}: scenario {} is sound", file.display(), scenario.name);
+            outln!("{}: scenario {} is sound", file.display(), scenario.name);
         }
     }
     Ok(())
@@ -45,12 +46,12 @@ pub(crate) fn organism(command: OrganismCommand) -> Result<(), Failure> {
             list(&arguments, all)?;
         }
         OrganismCommand::Show { name } => {
-            print!("{}", scenarios::organism(&name).map_err(Failure::unknown)?);
+            out!("{}", scenarios::organism(&name).map_err(Failure::unknown)?);
         }
         OrganismCommand::Check { file } => {
             Organism::parse(&read(&file)?, &file.display().to_string())
                 .map_err(Failure::in_file)?;
-            println!("{}: sound", file.display());
+            outln!("{}: sound", file.display());
         }
     }
     Ok(())
@@ -66,11 +67,11 @@ fn list(arguments: &JsonArgs, all: impl Iterator<Item = (String, String)>) -> Re
     if arguments.json {
         let all: Vec<_> =
             all.map(|(name, doc)| serde_json::json!({ "name": name, "doc": doc })).collect();
-        println!("{}", serde_json::to_string_pretty(&all).or_exit(Exit::Software)?);
+        outln!("{}", serde_json::to_string_pretty(&all).or_exit(Exit::Software)?);
         return Ok(());
     }
     for (name, doc) in all {
-        println!("{name:<16} {doc}");
+        outln!("{name:<16} {doc}");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::{
     cli::ToolsArgs,
     exit::{Exit, Failure, OrExit as _},
     run::read_tier,
+    stdout::outln,
 };
 
 /// Prints the tools as a table, or as the JSON that a model sees.
@@ -13,11 +14,11 @@ pub(crate) fn tools(arguments: &ToolsArgs) -> Result<(), Failure> {
     let tier = read_tier(arguments.tier)?;
     if arguments.json {
         let schemas: Vec<_> = tools::tools_for(tier).map(tools::Tool::schema).collect();
-        println!("{}", serde_json::to_string_pretty(&schemas).or_exit(Exit::Software)?);
+        outln!("{}", serde_json::to_string_pretty(&schemas).or_exit(Exit::Software)?);
         return Ok(());
     }
     for tool in tools::tools_for(tier) {
-        println!("{} {:<16} {}", tool.tier.number(), tool.name, tool.doc);
+        outln!("{} {:<16} {}", tool.tier.number(), tool.name, tool.doc);
     }
     Ok(())
 }

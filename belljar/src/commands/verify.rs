@@ -8,6 +8,7 @@ use journal::{RunDir, verify};
 use crate::{
     cli::VerifyArgs,
     exit::{Exit, Failure, OrExit as _},
+    stdout::outln,
 };
 
 /// Verifies a run directory. It needs no privilege but to read it.
@@ -24,14 +25,14 @@ pub(crate) fn verify(arguments: &VerifyArgs) -> Result<ExitCode, Failure> {
     };
     let verification = verify::verify(&directory, key.as_ref());
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&verification).or_exit(Exit::Software)?);
+        outln!("{}", serde_json::to_string_pretty(&verification).or_exit(Exit::Software)?);
     } else {
         for problem in &verification.problems {
-            println!("{problem}");
+            outln!("{problem}");
         }
         if verification.holds() {
             let lines = |count: Option<u64>| count.unwrap_or(0);
-            println!(
+            outln!(
                 "whole: {} effects, {} lines of transcript, signed by {}{}",
                 lines(verification.effects),
                 lines(verification.transcript),

@@ -10,6 +10,7 @@ use scoring::RunVerdict;
 
 use super::{host::PATIENCE, persistence, supervise::Run};
 use crate::exit::{Exit, Failure, OrExit as _};
+use crate::stdout::{out, outln};
 
 /// Empties the sandbox, closes the journal, writes what scoring needs, judges, reports.
 pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<ExitCode, Failure> {
@@ -134,11 +135,11 @@ fn judge(run: &Run<'_>) -> Result<scoring::Report, Failure> {
     let name = journal::files::name::REPORT_HTML;
     run.directory.replace(name, page.as_bytes()).or_exit(Exit::Io)?;
     if run.arguments.json {
-        println!("{}", String::from_utf8_lossy(&json));
+        outln!("{}", String::from_utf8_lossy(&json));
     } else {
-        print!("{}", crate::commands::report::text(&run.directory)?);
+        out!("{}", crate::commands::report::text(&run.directory)?);
         let shown = run.directory.path().display();
-        println!("\nrun directory: {shown}\npage: {shown}/report.html");
+        outln!("\nrun directory: {shown}\npage: {shown}/report.html");
     }
     Ok(report)
 }

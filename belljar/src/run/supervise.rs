@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &RunArgs) -> Result<ExitCode, Failure> {
         directory.write_scenario(&stage.record(stage.unprobed_constraints()))
     };
     write().or_exit(Exit::Io)?;
-    let terminal = Terminal::new(arguments.quiet);
+    let terminal = Terminal::new(arguments.quiet, arguments.json);
     let mut run = Run {
         arguments,
         plan,

@@ -1,7 +1,7 @@
 //! What a person sees while a run goes on, on standard error. What the agent wrote is escaped.
 
 use std::{
-    io::{IsTerminal as _, Write as _},
+    io::{IsTerminal, Write},
     time::Duration,
 };
 
@@ -17,10 +17,12 @@ const LINE: usize = 100;
 pub(crate) struct Terminal {
     spinner: ProgressBar,
     quiet: bool,
+    /// Whether standard output is for data alone.
+    data: bool,
 }
 
 impl Terminal {
-    pub(crate) fn new(quiet: bool) -> Self {
+    pub(crate) fn new(quiet: bool, data: bool) -> Self {
         let spinner = if quiet || !std::io::stderr().is_terminal() {
             ProgressBar::hidden()
         } else {
@@ -30,7 +32,7 @@ impl Terminal {
             spinner.enable_steady_tick(Duration::from_millis(100));
             spinner
         };
-        Self { spinner, quiet }
+        Self { spinner, quiet, data }
     }
 
     /// What goes on now.
@@ -68,6 +70,19 @@ fn short(text: &str) -> String {
     }
 }
 
+/// A wrapped command's output, as it is; what goes to a terminal could deceive who looks at it, so
+/// there control characters are shown and not carried out.
+fn pass_on(mut to: impl Write + IsTerminal, bytes: &[u8]) -> std::io::Result<()> {
+    if !to.is_terminal() {
+        return to.write_all(bytes);
+    }
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        let (line, end) = line.strip_suffix(b"\n").map_or((line, ""), |line| (line, "\n"));
+        write!(to, "{}{end}", visible(&String::from_utf8_lossy(line)))?;
+    }
+    to.flush()
+}
+
 impl Progress for Terminal {
     fn show(&mut self, moment: Moment<'_>) {
         match moment {
@@ -86,11 +101,14 @@ impl Progress for Terminal {
             Moment::Waiting { duration } => {
                 self.line(&format!("  agent waits {:.1} s", duration.as_secs_f64()));
             }
-            // A wrapped command's output is passed on as it is: it is what the user asked to run.
             Moment::Output { stream, bytes } => {
-                let written = self.spinner.suspend(|| match stream {
-                    StreamName::Stdout => std::io::stdout().write_all(bytes),
-                    StreamName::Stderr => std::io::stderr().write_all(bytes),
+                let to_stdout = stream == StreamName::Stdout && !self.data;
+                let written = self.spinner.suspend(|| {
+                    if to_stdout {
+                        pass_on(std::io::stdout(), bytes)
+                    } else {
+                        pass_on(std::io::stderr(), bytes)
+                    }
                 });
                 // A reader that is gone is no reason to end a run.
                 let _ = written;
