@@ -98,21 +98,26 @@ const SI_USER: i32 = 0;
 const SI_QUEUE: i32 = -1;
 const SI_TKILL: i32 = -6;
 
+// What stands in for a siginfo, include/linux/sched/signal.h.
+const SEND_SIG_NOINFO: Address = 0;
+const SEND_SIG_PRIV: Address = 1;
+
 #[btf_tracepoint(function = "signal_generate")]
 pub(crate) fn signal_generate(ctx: BtfTracePointContext) -> i32 {
     let Some(slot) = whose::run_slot() else { return 0 };
     let signal = ctx.arg::<u32>(0);
     let info = ctx.arg::<*const u8>(1) as u64;
-    // SEND_SIG_NOINFO and SEND_SIG_PRIV are 0 and 1: the kernel's own signals.
-    if info <= 1 {
-        return 0;
-    }
     let registers = kernel::current_registers();
     let number = read_u64(registers, offset!(regs_nr));
     if !syscall::sends_signals(number) {
         return 0;
     }
-    let code = read_i32(info, offset!(siginfo_code));
+    let code = match info {
+        // The kernel's own signals; since 7.x also kill(2)'s, which says nothing but who sent it.
+        SEND_SIG_NOINFO if number == nr::KILL => SI_USER,
+        SEND_SIG_NOINFO | SEND_SIG_PRIV => return 0,
+        info => read_i32(info, offset!(siginfo_code)),
+    };
     let queued = number != nr::KILL && number != nr::TKILL && number != nr::TGKILL;
     // A child that the signal kills tells its parent while the same syscall's registers stand.
     if !(code == SI_USER || code == SI_QUEUE || code == SI_TKILL || (queued && code < 0)) {
