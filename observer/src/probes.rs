@@ -1,6 +1,7 @@
 //! Loads the probe set that the running kernel accepts.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     os::fd::{AsFd as _, AsRawFd as _},
     path::Path,
@@ -207,17 +208,21 @@ impl Probes {
         Ok(())
     }
 
-    /// How often programs were skipped by the kernel because they were running already on the same
-    /// CPU, all programs together. Each is an effect that may have been lost.
+    /// How often the kernel skipped a program because it was running already on the same CPU, by
+    /// program; those that never were are left out. Each time is an effect that may have been lost.
     #[must_use]
-    pub fn recursion_misses(&self) -> u64 {
+    pub fn skipped(&self) -> BTreeMap<String, u64> {
         let of = |program: &Program| {
             let fd = program.fd().ok()?.as_fd().as_raw_fd();
             let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
             let line = info.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
             line.trim().parse::<u64>().ok()
         };
-        self.object.programs().filter_map(|(_, program)| of(program)).sum()
+        self.object
+            .programs()
+            .filter_map(|(name, program)| Some((name.to_owned(), of(program)?)))
+            .filter(|&(_, times)| times > 0)
+            .collect()
     }
 }
 

@@ -95,7 +95,7 @@ pub struct Watching {
     received: BTreeMap<Verb, u64>,
     /// Directories of the calls' leaves, for responses.
     leaves: HashMap<u64, PathBuf>,
-    misses_before: u64,
+    skipped_before: BTreeMap<String, u64>,
     problems: Vec<String>,
     _roots: Vec<OpenRoot>,
 }
@@ -157,7 +157,7 @@ impl Watching {
         );
         let mut watching = Self {
             journal: EffectWriter::create(&directory, &request.run)?,
-            misses_before: probes.recursion_misses(),
+            skipped_before: probes.skipped(),
             probes,
             kernel,
             metrics,
@@ -334,9 +334,12 @@ impl Watching {
             }
         }
         self.journal.flush()?;
-        let misses = self.probes.recursion_misses().saturating_sub(self.misses_before);
-        if misses > 0 {
-            note(&mut self.problems, format!("the kernel skipped probes {misses} times"));
+        for (program, times) in self.probes.skipped() {
+            let before = self.skipped_before.get(&program).copied().unwrap_or_default();
+            if times > before {
+                let times = times - before;
+                note(&mut self.problems, format!("the kernel skipped {program} {times} times"));
+            }
         }
         if evidence.dropped > 0 {
             note(&mut self.problems, format!("{} effects were lost", evidence.dropped));

@@ -68,15 +68,19 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     };
     let binprm = ctx.arg::<*const u8>(2) as u64;
     let written = read_u64(binprm, offset!(binprm_filename));
-    if scratch.stage == stage::PENDING {
+    let pending = scratch.stage == stage::PENDING;
+    if pending && scratch.record.verb.number() == Verb::Exec.number() {
         // The program has its name and the thread its leader's number by now.
         scratch.record.tid = kernel::current_ids().1;
         scratch.record.comm = bpf_get_current_comm().unwrap_or([0; 16]);
-    } else if read_u64(binprm, offset!(binprm_interpreter)) == written {
-        let _ = judge(scratch, slot, binprm);
     } else {
-        // The file is the interpreter's by now; of the script there is only its path.
-        as_written(scratch, slot, AT_FDCWD, Written::Kernel(written));
+        syscall::flush(scratch);
+        if read_u64(binprm, offset!(binprm_interpreter)) == written {
+            let _ = judge(scratch, slot, binprm);
+        } else {
+            // The file is the interpreter's by now; of the script there is only its path.
+            as_written(scratch, slot, AT_FDCWD, Written::Kernel(written));
+        }
     }
     let seq = emit::emit(scratch, 0);
     let (_, tid) = kernel::current_ids();

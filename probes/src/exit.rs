@@ -11,7 +11,7 @@ use crate::{
     emit,
     kernel::{self, read_i32, read_u64},
     maps::{TASKS, offset},
-    scratch, verdict, whose,
+    scratch, syscall, verdict, whose,
 };
 
 #[btf_tracepoint(function = "sched_process_exit")]
@@ -23,6 +23,10 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     let last = read_i32(signal, offset!(signal_live)) == 0;
     // The record is built first: it names the program by the task's entry.
     let recorded = last && slot != OVERSIGHT_SLOT;
+    if let Some(scratch) = scratch::existing() {
+        // The end of the thread's last syscall was not seen.
+        syscall::flush(scratch);
+    }
     if recorded && let Some(scratch) = scratch::get() {
         scratch.begin(slot, Verb::Exit);
     }

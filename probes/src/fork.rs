@@ -14,7 +14,7 @@ use crate::{
     emit,
     kernel::{self, read_u32},
     maps::{TASKS, offset},
-    scratch, verdict, whose,
+    scratch, syscall, verdict, whose,
 };
 
 const CLONE_THREAD: u64 = 0x0001_0000;
@@ -45,6 +45,7 @@ pub(crate) fn task_newtask(ctx: BtfTracePointContext) -> i32 {
         emit::lost(slot, Verb::Fork);
         return 0;
     };
+    syscall::flush(scratch);
     scratch.begin(slot, Verb::Fork);
     scratch.record.args[0] = flags;
     scratch.record.object_id = leaf;
