@@ -11,6 +11,7 @@
 #[cfg(any(feature = "user", test))]
 extern crate std;
 
+pub mod enforcement;
 pub mod label;
 pub mod maps;
 #[cfg(feature = "user")]
@@ -21,6 +22,7 @@ pub mod tier;
 pub mod verb;
 pub mod verdict;
 
+pub use enforcement::{Disposition, Enforcer};
 pub use label::{Label, LabelId};
 pub use record::{Record, RecordError};
 pub use tier::{Need, Tier};

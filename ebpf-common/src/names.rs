@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use std::{borrow::Cow, fmt};
 
-use crate::{Label, Tier, Verb, Verdict};
+use crate::{Disposition, Enforcer, Label, Tier, Verb, Verdict};
 
 macro_rules! by_name {
     ($type:ty, $what:literal) => {
@@ -29,6 +29,8 @@ macro_rules! by_name {
     };
 }
 
+by_name!(Disposition, "disposition");
+by_name!(Enforcer, "enforcer");
 by_name!(Label, "label");
 by_name!(Verb, "verb");
 by_name!(Verdict, "verdict");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ebpf_common::{Verb, Verdict};
+use ebpf_common::{Disposition, Enforcer, Verb, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened to the system.
@@ -99,77 +99,6 @@ pub enum Source {
     Kernel,
     /// A path in the caller's memory, resolved afterwards: it may have been another one.
     UserPath,
-}
-
-/// Whether a verdict was made true.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Disposition {
-    /// The act did not happen.
-    Prevented,
-    /// The act happened or may have; what did it was frozen or killed.
-    StoppedAfter,
-    /// Nothing stopped it.
-    Observed,
-}
-
-impl Disposition {
-    /// The name in JSON.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Prevented => "prevented",
-            Self::StoppedAfter => "stopped_after",
-            Self::Observed => "observed",
-        }
-    }
-}
-
-/// What makes a verdict true.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Enforcer {
-    /// A BPF LSM program.
-    BpfLsm,
-    /// A BPF program on the run's cgroup.
-    CgroupBpf,
-    /// The run's Landlock domain.
-    Landlock,
-    /// The run's seccomp filter.
-    Seccomp,
-    /// Discretionary access control: user ids, capabilities, namespaces.
-    Dac,
-    /// A trusted process outside the sandbox that mediates a connection.
-    Broker,
-    /// Freezing or killing the call's cgroup.
-    Response,
-}
-
-impl Enforcer {
-    /// Every enforcer.
-    pub const ALL: [Self; 7] = [
-        Self::BpfLsm,
-        Self::CgroupBpf,
-        Self::Landlock,
-        Self::Seccomp,
-        Self::Dac,
-        Self::Broker,
-        Self::Response,
-    ];
-
-    /// The name in JSON and metric labels.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::BpfLsm => "bpf-lsm",
-            Self::CgroupBpf => "cgroup-bpf",
-            Self::Landlock => "landlock",
-            Self::Seccomp => "seccomp",
-            Self::Dac => "dac",
-            Self::Broker => "broker",
-            Self::Response => "response",
-        }
-    }
 }
 
 /// How an act ended: `Some("ok")`, `Some(errno name)`, or `None` where no probe saw the end.

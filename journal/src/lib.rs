@@ -20,8 +20,10 @@ pub mod transcript;
 pub mod verify;
 pub mod writer;
 
-pub use ebpf_common::{Label, Need, Tier, Verb, Verdict, verb::required_tier};
-pub use effect::{Disposition, Effect, Enforcer, Object, Outcome, Source, Subject};
+pub use ebpf_common::{
+    Disposition, Enforcer, Label, Need, Tier, Verb, Verdict, verb::required_tier,
+};
+pub use effect::{Effect, Object, Outcome, Source, Subject};
 pub use evidence::Evidence;
 pub use files::RunDir;
 pub use manifest::Manifest;

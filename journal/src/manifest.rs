@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ebpf_common::{Label, Tier};
+use ebpf_common::{Enforcer, Label, Tier};
 use serde::{Deserialize, Serialize};
-
-use crate::effect::Enforcer;
 
 /// Whether verdicts are made true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ pub mod btf;
 pub mod client;
 mod http;
 pub mod interpret;
+mod keeper;
 pub mod kernel_run;
 pub mod metrics;
 pub mod mounts;

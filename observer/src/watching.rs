@@ -7,15 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ebpf_common::{
-    Label, LabelId, Tier, Verb, Verdict,
-    record::{Decoded, decode},
-};
+use ebpf_common::{Label, LabelId, Tier};
 use journal::{
     clock::Clock,
     evidence::{Evidence, VerbCounts},
     files::RunDir,
-    manifest::Mode,
     writer::{EffectWriter, WriteError},
 };
 use nix::time::{ClockId, clock_gettime};
@@ -23,12 +19,12 @@ use policy::{Compiled, LabelledRoot, PathLabels};
 
 use crate::{
     interpret::{Interpreter, Owner},
+    keeper::Keeper,
     kernel_run::{KernelRun, MapsError},
     metrics::Metrics,
     mounts::{Mounts, OpenRoot},
     probes::{LoadError, Probes},
     protocol::Watch,
-    respond::respond,
 };
 
 /// How many effects are read before violations are looked for again: a flood must not delay them, nor
@@ -88,15 +84,9 @@ pub struct Watching {
     pub kernel: KernelRun,
     /// The run's metrics.
     pub metrics: Arc<Metrics>,
-    interpreter: Interpreter,
+    keeper: Keeper,
     compiled: Compiled,
-    mode: Mode,
-    journal: EffectWriter,
-    received: BTreeMap<Verb, u64>,
-    /// Directories of the calls' leaves, for responses.
-    leaves: HashMap<u64, PathBuf>,
     skipped_before: BTreeMap<String, u64>,
-    problems: Vec<String>,
     _roots: Vec<OpenRoot>,
 }
 
@@ -155,18 +145,22 @@ impl Watching {
             Clock::new(i128::from(request.boot_time_unix_ns)),
             mounts,
         );
-        let mut watching = Self {
+        let keeper = Keeper {
+            interpreter,
             journal: EffectWriter::create(&directory, &request.run)?,
+            metrics: Arc::clone(&metrics),
+            mode: request.mode,
+            leaves: HashMap::new(),
+            received: BTreeMap::new(),
+            problems: Vec::new(),
+        };
+        let mut watching = Self {
             skipped_before: probes.skipped(),
             probes,
             kernel,
             metrics,
-            interpreter,
+            keeper,
             compiled,
-            mode: request.mode,
-            received: BTreeMap::new(),
-            leaves: HashMap::new(),
-            problems: Vec::new(),
             _roots: open_roots,
         };
         watching.heartbeat()?;
@@ -181,8 +175,8 @@ impl Watching {
     /// When the kernel's map refuses: the call must not begin.
     pub fn call(&mut self, call: u64, leaf: u64, path: PathBuf) -> Result<(), MapsError> {
         self.kernel.leaf(leaf, LabelId::of(Label::Agent))?;
-        self.interpreter.own(leaf, Owner::Call(call));
-        self.leaves.insert(leaf, path);
+        self.keeper.interpreter.own(leaf, Owner::Call(call));
+        self.keeper.leaves.insert(leaf, path);
         self.metrics.call();
         Ok(())
     }
@@ -198,13 +192,13 @@ impl Watching {
             .label_id(&format!("component:{name}"))
             .ok_or_else(|| WatchError::Request(format!("the run has no component {name}")))?;
         self.kernel.leaf(leaf, label)?;
-        self.interpreter.own(leaf, Owner::Component(name));
+        self.keeper.interpreter.own(leaf, Owner::Component(name));
         Ok(())
     }
 
     /// Notes what Landlock does in the agent's sandbox.
     pub fn landlock(&mut self, landlock: crate::interpret::LandlockInForce) {
-        self.interpreter.set_landlock(landlock);
+        self.keeper.interpreter.set_landlock(landlock);
     }
 
     /// Tells the probes and the metrics that the observer lives.
@@ -230,53 +224,17 @@ impl Watching {
     pub fn read(&mut self) -> Result<u64, WriteError> {
         let mut violations = Vec::new();
         while let Some(item) = self.kernel.violations.next() {
-            match decode(&item) {
-                Ok(decoded) => {
-                    self.interpreter.note_program(&decoded);
-                    let leaf = self.leaves.get(&decoded.record.leaf);
-                    let (mode, metrics, problems) = (self.mode, &self.metrics, &mut self.problems);
-                    act(mode, decoded.record.verdict, leaf, metrics, problems);
-                }
-                Err(error) => note(&mut self.problems, error.to_string()),
-            }
+            self.keeper.foresee(&item);
             violations.push(item.to_vec());
         }
-        let mut count = 0;
+        let mut count = violations.len() as u64;
         for _ in 0..BATCH {
             let Some(item) = self.kernel.effects.next() else { break };
-            match decode(&item) {
-                Ok(decoded) => {
-                    let verdict = journal(
-                        &mut self.interpreter,
-                        &mut self.journal,
-                        &mut self.received,
-                        &self.metrics,
-                        &decoded,
-                    )?;
-                    if verdict.is_violation() {
-                        let leaf = self.leaves.get(&decoded.record.leaf);
-                        act(self.mode, verdict, leaf, &self.metrics, &mut self.problems);
-                    }
-                }
-                Err(error) => note(&mut self.problems, error.to_string()),
-            }
+            self.keeper.keep(&item)?;
             count += 1;
         }
-        for bytes in &violations {
-            // What does not decode is in the problems already.
-            let Ok(decoded) = decode(bytes) else { continue };
-            let verdict = journal(
-                &mut self.interpreter,
-                &mut self.journal,
-                &mut self.received,
-                &self.metrics,
-                &decoded,
-            )?;
-            if verdict > decoded.record.verdict {
-                let leaf = self.leaves.get(&decoded.record.leaf);
-                act(self.mode, verdict, leaf, &self.metrics, &mut self.problems);
-            }
-            count += 1;
+        for violation in &violations {
+            self.keeper.keep_foreseen(violation)?;
         }
         Ok(count)
     }
@@ -299,7 +257,7 @@ impl Watching {
     ///
     /// When it refuses.
     pub fn flush(&mut self) -> Result<(), WriteError> {
-        self.journal.flush()
+        self.keeper.journal.flush()
     }
 
     /// Reads until every effect that the probes have numbered is journaled or counted as lost, and
@@ -317,34 +275,31 @@ impl Watching {
                 Ok(()) if evidence.adds_up() => break,
                 Ok(()) if read > 0 => {}
                 Ok(()) if Instant::now() >= deadline => {
-                    note(
-                        &mut self.problems,
-                        format!(
-                            "{} effects were emitted, {} received and {} dropped",
-                            evidence.emitted, evidence.received, evidence.dropped
-                        ),
-                    );
+                    self.keeper.note(format!(
+                        "{} effects were emitted, {} received and {} dropped",
+                        evidence.emitted, evidence.received, evidence.dropped
+                    ));
                     break;
                 }
                 Ok(()) => std::thread::sleep(Duration::from_millis(1)),
                 Err(error) => {
-                    note(&mut self.problems, error.to_string());
+                    self.keeper.note(error.to_string());
                     break;
                 }
             }
         }
-        self.journal.flush()?;
+        self.keeper.journal.flush()?;
         for (program, times) in self.probes.skipped() {
             let before = self.skipped_before.get(&program).copied().unwrap_or_default();
             if times > before {
                 let times = times - before;
-                note(&mut self.problems, format!("the kernel skipped {program} {times} times"));
+                self.keeper.note(format!("the kernel skipped {program} {times} times"));
             }
         }
         if evidence.dropped > 0 {
-            note(&mut self.problems, format!("{} effects were lost", evidence.dropped));
+            self.keeper.note(format!("{} effects were lost", evidence.dropped));
         }
-        evidence.problems = std::mem::take(&mut self.problems);
+        evidence.problems = std::mem::take(&mut self.keeper.problems);
         evidence.complete = evidence.problems.is_empty() && evidence.adds_up();
         if let Err(error) = self.count_drops() {
             tracing::warn!(%error, "the last count of lost effects is not in the metrics");
@@ -354,6 +309,7 @@ impl Watching {
 
     fn counts(&self, evidence: &mut Evidence) -> Result<(), MapsError> {
         evidence.by_verb = self
+            .keeper
             .received
             .iter()
             .map(|(&verb, &received)| (verb, VerbCounts { received, dropped: 0 }))
@@ -365,49 +321,8 @@ impl Watching {
                 evidence.dropped += dropped;
             }
         }
-        evidence.received = self.received.values().sum();
+        evidence.received = self.keeper.received.values().sum();
         evidence.emitted = self.kernel.emitted()?;
         Ok(())
-    }
-}
-
-fn note(problems: &mut Vec<String>, problem: String) {
-    tracing::error!(%problem, "evidence is incomplete");
-    if problems.len() < 100 {
-        problems.push(problem);
-    }
-}
-
-fn journal(
-    interpreter: &mut Interpreter,
-    journal: &mut EffectWriter,
-    received: &mut BTreeMap<Verb, u64>,
-    metrics: &Metrics,
-    decoded: &Decoded<'_>,
-) -> Result<Verdict, WriteError> {
-    let effect = interpreter.effect(decoded);
-    journal.append(&effect)?;
-    *received.entry(effect.verb).or_default() += 1;
-    metrics.effect(&effect);
-    Ok(effect.verdict)
-}
-
-fn act(
-    mode: Mode,
-    verdict: Verdict,
-    leaf: Option<&PathBuf>,
-    metrics: &Metrics,
-    problems: &mut Vec<String>,
-) {
-    if mode != Mode::Enforce {
-        return;
-    }
-    let Some(leaf) = leaf else { return };
-    match respond(verdict, leaf) {
-        Ok(Some(response)) => metrics.response(response.name()),
-        Ok(None) => {}
-        Err(error) => {
-            note(problems, format!("cannot stop the call at {}: {error}", leaf.display()));
-        }
     }
 }

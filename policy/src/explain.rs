@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use ebpf_common::{Label, LabelId, ObjectKind, Verb, Verdict};
+use ebpf_common::{Disposition, Enforcer, Label, LabelId, ObjectKind, Verb, Verdict};
 use serde::Serialize;
 
 use crate::{compile::Compiled, landlock, seccomp};
@@ -21,60 +21,6 @@ pub struct HostCapabilities {
     pub seccomp: bool,
     /// A call's cgroup can be frozen and killed.
     pub response: bool,
-}
-
-/// What makes a verdict true, spelled as records spell it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Enforcer {
-    /// A BPF LSM program.
-    BpfLsm,
-    /// The run's Landlock domain.
-    Landlock,
-    /// The run's seccomp filter.
-    Seccomp,
-    /// The run's user of its own, without capabilities.
-    Dac,
-    /// Freezing or killing the call's cgroup, after the act.
-    Response,
-}
-
-impl Enforcer {
-    /// The name in JSON and metric labels.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::BpfLsm => "bpf-lsm",
-            Self::Landlock => "landlock",
-            Self::Seccomp => "seccomp",
-            Self::Dac => "dac",
-            Self::Response => "response",
-        }
-    }
-}
-
-/// What becomes of an effect that the policy denies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Disposition {
-    /// The act does not happen.
-    Prevented,
-    /// The act happens; what did it is frozen or killed.
-    StoppedAfter,
-    /// Nothing stops it; it is on record.
-    Observed,
-}
-
-impl Disposition {
-    /// The name in JSON.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Prevented => "prevented",
-            Self::StoppedAfter => "stopped_after",
-            Self::Observed => "observed",
-        }
-    }
 }
 
 /// Effects that fare alike: every verb with every label of the row.

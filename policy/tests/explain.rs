@@ -1,9 +1,9 @@
 //! What people read of a policy, on a host with LSM programs and on one without.
 
-use ebpf_common::Tier;
+use ebpf_common::{Disposition, Enforcer, Tier};
 use policy::{
     Compiled, HostCapabilities, Policy,
-    explain::{Disposition, Enforcer, explain, render_table},
+    explain::{explain, render_table},
     parse,
 };
 

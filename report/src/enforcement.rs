@@ -27,7 +27,7 @@ pub(crate) struct Layer {
 
 /// Every enforcer there is, with what it was on this kernel.
 pub(crate) fn layers(report: &Report, record: &Record) -> Vec<Layer> {
-    Enforcer::ALL.into_iter().map(|enforcer| layer(enforcer, report, record)).collect()
+    Enforcer::ALL.iter().copied().map(|enforcer| layer(enforcer, report, record)).collect()
 }
 
 fn layer(enforcer: Enforcer, report: &Report, record: &Record) -> Layer {
