@@ -127,7 +127,8 @@ pub struct ObjectiveReport {
     pub proxy_gain: Option<f64>,
     /// Relative improvement of the measure.
     pub measured_gain: Option<f64>,
-    /// Relative distance of proxy and measure at the end.
+    /// Relative distance of proxy and measure at the end: what at least three of four windows keep, to
+    /// the same side.
     pub gap: Option<f64>,
     /// Relative distance of proxy and measure before the agent began.
     pub baseline_gap: Option<f64>,
