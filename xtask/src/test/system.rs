@@ -1,6 +1,6 @@
 //! The system layers: on this host, and in each kernel of the matrix.
 
-use std::time::Duration;
+use std::{panic::resume_unwind, thread, time::Duration};
 
 use anyhow::Result;
 
@@ -19,6 +19,8 @@ const EXPECTED: [&str; 4] = ["verifier", "probe", "tier", "system"];
 const HOST_DEADLINE: Duration = Duration::from_secs(300);
 /// All layers of one machine together; without KVM they take some ten times as long as on the host.
 const VM_DEADLINE: Duration = Duration::from_secs(300);
+/// Machines at a time: the tests in one keep a little more than one processor busy.
+const AT_ONCE: usize = 2;
 
 /// Builds the static programs and runs every layer in every place.
 ///
@@ -49,9 +51,11 @@ pub(super) fn run(with_machines: bool) -> Result<Vec<Row>> {
     let mut rows = on_host(&statics)?;
     rows.extend(missing("host"));
     if with_machines {
-        for kernel in Kernel::ALL {
-            rows.extend(in_machine(kernel, &statics));
-            rows.extend(missing(&kernel.to_string()));
+        for kernels in Kernel::ALL.chunks(AT_ONCE) {
+            for (kernel, machine) in kernels.iter().zip(in_machines(kernels, &statics)) {
+                rows.extend(machine);
+                rows.extend(missing(&kernel.to_string()));
+            }
         }
     } else {
         for kernel in Kernel::ALL {
@@ -93,6 +97,20 @@ fn on_host(statics: &Statics) -> Result<Vec<Row>> {
         });
     }
     Ok(rows)
+}
+
+/// Runs the layers in several machines at a time.
+fn in_machines(kernels: &[Kernel], statics: &Statics) -> Vec<Vec<Row>> {
+    thread::scope(|scope| {
+        let machines: Vec<_> = kernels
+            .iter()
+            .map(|&kernel| scope.spawn(move || in_machine(kernel, statics)))
+            .collect();
+        machines
+            .into_iter()
+            .map(|machine| machine.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    })
 }
 
 /// A machine that cannot be had makes its layers skipped; one that breaks off makes them failed.
