@@ -249,15 +249,18 @@ fn attach(program: &mut Program, hook: &Hook, btf: &KernelBtf) -> Result<FdLink,
     }
 }
 
-/// An error's chain as one line; the verifier's log is cut to its end.
+/// An error's chain as one line, each cause once. The verifier's log is left out.
 fn explain(error: &LoadError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         let cause_text = cause.to_string();
         let line = cause_text.lines().next().unwrap_or_default();
-        text.push_str(": ");
-        text.push_str(line);
+        let line = line.split(". Verifier output").next().unwrap_or_default();
+        if !line.is_empty() && !text.ends_with(line) {
+            text.push_str(": ");
+            text.push_str(line);
+        }
         source = cause.source();
     }
     text

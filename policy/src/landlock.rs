@@ -304,10 +304,12 @@ fn signals(compiled: &Compiled, plan: &mut LandlockPlan) {
     }
 }
 
-/// The labels of processes outside the run's Landlock domain.
+/// The labels of processes outside the run's Landlock domain. `component` as such stands in where
+/// the run has none by name.
 fn foreign(compiled: &Compiled) -> impl Iterator<Item = LabelId> {
     let components = (0..compiled.components().len()).filter_map(LabelId::component);
-    [Label::Host, Label::Oversight].into_iter().map(LabelId::of).chain(components)
+    let nameless = compiled.components().is_empty().then_some(Label::Component);
+    [Label::Host, Label::Oversight].into_iter().chain(nameless).map(LabelId::of).chain(components)
 }
 
 /// Signals are scoped when nobody outside may be signalled: Landlock knows no exceptions.
