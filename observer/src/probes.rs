@@ -20,6 +20,9 @@ use zerocopy::IntoBytes as _;
 
 use crate::btf::{Btf, BtfError};
 
+#[cfg(feature = "bench")]
+mod bench;
+
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes"));
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
@@ -101,6 +104,10 @@ const TRACEPOINT: &[(&str, Hook)] = &[
     ("sys_exit", Hook::TracePoint("sys_exit")),
 ];
 
+/// The programs of a set, in the order in which they load: what a set needs beyond the shared
+/// programs comes first, since it decides whether the set loads.
+type Programs = &'static [&'static [(&'static str, Hook)]];
+
 /// Loaded probes.
 pub struct Probes {
     /// The object with its maps.
@@ -109,6 +116,7 @@ pub struct Probes {
     pub set: ProbeSet,
     /// Why it is not the `lsm` set, where it is not.
     pub reason: Option<String>,
+    programs: Programs,
     links: Vec<Attached>,
 }
 
@@ -141,21 +149,23 @@ impl Probes {
         let btf = KernelBtf::from_sys_fs()?;
         let mut reason = None;
         if only != Some(ProbeSet::Tracepoint) {
-            match Self::load_set(ProbeSet::Lsm, LSM, &offsets, run_level, &btf) {
+            match Self::load_set(ProbeSet::Lsm, &[LSM, SHARED], OBJECT, &offsets, run_level, &btf) {
                 Ok(probes) => return Ok(probes),
                 Err(error) if only.is_some() => return Err(error),
                 Err(error) => reason = Some(explain(&error)),
             }
         }
+        let programs = &[TRACEPOINT, SHARED];
         let mut probes =
-            Self::load_set(ProbeSet::Tracepoint, TRACEPOINT, &offsets, run_level, &btf)?;
+            Self::load_set(ProbeSet::Tracepoint, programs, OBJECT, &offsets, run_level, &btf)?;
         probes.reason = reason;
         Ok(probes)
     }
 
     fn load_set(
         set: ProbeSet,
-        programs: &'static [(&'static str, Hook)],
+        programs: Programs,
+        object: &[u8],
         offsets: &Offsets,
         run_level: u32,
         btf: &KernelBtf,
@@ -164,19 +174,24 @@ impl Probes {
             .allow_unsupported_maps()
             .override_global("OFFSETS", offsets.as_bytes(), true)
             .override_global("RUN_LEVEL", &run_level, true)
-            .load(OBJECT)
+            .load(object)
             .map_err(|error| LoadError::Object(Box::new(error)))?;
-        let mut links = Vec::new();
-        // What the set needs beyond the shared programs comes first: it decides whether it loads.
-        for (name, hook) in programs.iter().chain(SHARED) {
-            let program = object.program_mut(name).expect("the object holds every listed program");
-            let link = attach(program, hook, btf).map_err(|source| LoadError::Program {
-                program: (*name).to_owned(),
-                source: Box::new(source),
-            })?;
-            links.push(Attached::Held(link));
+        for (name, hook) in programs.iter().copied().flatten() {
+            let program = program(&mut object, name);
+            load(program, hook, btf).map_err(refused(name))?;
         }
-        Ok(Self { object, set, reason: None, links })
+        let mut probes = Self { object, set, reason: None, programs, links: Vec::new() };
+        probes.attach()?;
+        Ok(probes)
+    }
+
+    /// Attaches every program.
+    fn attach(&mut self) -> Result<(), LoadError> {
+        for (name, hook) in self.programs.iter().copied().flatten() {
+            let link = attach(program(&mut self.object, name), hook).map_err(refused(name))?;
+            self.links.push(Attached::Held(link));
+        }
+        Ok(())
     }
 
     /// Pins every link, so that the programs go on when the observer dies. The pins are named by
@@ -226,23 +241,36 @@ impl Probes {
     }
 }
 
-fn attach(program: &mut Program, hook: &Hook, btf: &KernelBtf) -> Result<FdLink, ProgramError> {
+fn program<'a>(object: &'a mut Ebpf, name: &str) -> &'a mut Program {
+    object.program_mut(name).expect("the object holds every listed program")
+}
+
+fn refused(name: &str) -> impl Fn(ProgramError) -> LoadError {
+    move |source| LoadError::Program { program: name.to_owned(), source: Box::new(source) }
+}
+
+fn load(program: &mut Program, hook: &Hook, btf: &KernelBtf) -> Result<(), ProgramError> {
     match hook {
-        Hook::Lsm(name) => {
+        Hook::Lsm(name) => <&mut Lsm>::try_from(program)?.load(name, btf),
+        Hook::FExit(name) => <&mut FExit>::try_from(program)?.load(name, btf),
+        Hook::TracePoint(name) => <&mut BtfTracePoint>::try_from(program)?.load(name, btf),
+    }
+}
+
+fn attach(program: &mut Program, hook: &Hook) -> Result<FdLink, ProgramError> {
+    match hook {
+        Hook::Lsm(_) => {
             let program: &mut Lsm = program.try_into()?;
-            program.load(name, btf)?;
             let link = program.attach()?;
             Ok(program.take_link(link)?.into())
         }
-        Hook::FExit(name) => {
+        Hook::FExit(_) => {
             let program: &mut FExit = program.try_into()?;
-            program.load(name, btf)?;
             let link = program.attach()?;
             Ok(program.take_link(link)?.into())
         }
-        Hook::TracePoint(name) => {
+        Hook::TracePoint(_) => {
             let program: &mut BtfTracePoint = program.try_into()?;
-            program.load(name, btf)?;
             let link = program.attach()?;
             Ok(program.take_link(link)?.into())
         }

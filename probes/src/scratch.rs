@@ -2,11 +2,8 @@
 //! may run the same program on the same CPU, so a per-CPU buffer would mix two records.
 
 use aya_ebpf::{
-    bindings::{BPF_LOCAL_STORAGE_GET_F_CREATE, task_struct},
-    helpers::{
-        bpf_get_current_comm, bpf_get_current_uid_gid, bpf_ktime_get_boot_ns,
-        generated::bpf_task_storage_get,
-    },
+    bindings::BPF_LOCAL_STORAGE_GET_F_CREATE,
+    helpers::{bpf_get_current_comm, bpf_get_current_uid_gid, bpf_ktime_get_boot_ns},
 };
 use ebpf_common::{LabelId, Record, Verb, Verdict, record::record_flags};
 
@@ -60,19 +57,9 @@ pub(crate) struct Scratch {
 
 #[inline(always)]
 fn storage(flags: u64) -> Option<&'static mut Scratch> {
-    let task: *mut task_struct = kernel::current();
-    // SAFETY: the map is task storage and the task is the current one, as the helper asks; the
-    // value lives as long as the task, and only the task's own probes use it.
-    unsafe {
-        bpf_task_storage_get(
-            (&raw const SCRATCH).cast_mut().cast(),
-            task,
-            core::ptr::null_mut(),
-            flags,
-        )
-        .cast::<Scratch>()
-        .as_mut()
-    }
+    // SAFETY: a scratch is plain data but for its record's verb and verdict, which `begin` writes
+    // before anything reads them; only the task's own probes use it.
+    unsafe { SCRATCH.current(flags) }
 }
 
 /// The current task's scratch, if a probe has made one.

@@ -1,0 +1,56 @@
+//! For the benchmark: probes that come and go within one process, and the floor beside them.
+
+use super::{Hook, KernelBtf, LoadError, ProbeSet, Probes, Programs, kernel_offsets};
+
+static FLOOR: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/floor"));
+
+const PROCESSES: &[(&str, Hook)] = &[
+    ("task_newtask", Hook::TracePoint("task_newtask")),
+    ("sched_process_exec", Hook::TracePoint("sched_process_exec")),
+    ("sched_process_exit", Hook::TracePoint("sched_process_exit")),
+];
+
+const LSM: &[(&str, Hook)] = &[
+    ("task_kill", Hook::Lsm("task_kill")),
+    ("path_unlink", Hook::Lsm("path_unlink")),
+    ("exit_kill", Hook::FExit("__x64_sys_kill")),
+    ("exit_unlink", Hook::FExit("__x64_sys_unlink")),
+];
+
+const TRACEPOINT: &[(&str, Hook)] = &[
+    ("signal_generate", Hook::TracePoint("signal_generate")),
+    ("sys_exit", Hook::TracePoint("sys_exit")),
+];
+
+impl Probes {
+    /// Loads and attaches the programs of the floor on the hooks of the set. Their maps are
+    /// `RUN_SLOTS` and the ring buffer `RECORDS`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Probes::load`].
+    pub fn load_floor(run_level: u32, set: ProbeSet) -> Result<Self, LoadError> {
+        let offsets = kernel_offsets()?;
+        let btf = KernelBtf::from_sys_fs()?;
+        let programs: Programs = match set {
+            ProbeSet::Lsm => &[LSM, PROCESSES],
+            ProbeSet::Tracepoint => &[TRACEPOINT, PROCESSES],
+        };
+        Self::load_set(set, programs, FLOOR, &offsets, run_level, &btf)
+    }
+
+    /// Detaches every program, and leaves them and their maps loaded.
+    pub fn pause(&mut self) {
+        self.links.clear();
+    }
+
+    /// Attaches every program again.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn resume(&mut self) -> Result<(), LoadError> {
+        self.pause();
+        self.attach()
+    }
+}

@@ -1,0 +1,191 @@
+//! What is attached while a block runs, and what it leaves in the ring buffers.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use aya::maps::{HashMap, MapData, RingBuf};
+use ebpf_common::record::decode;
+use journal::{
+    files::RunDir,
+    manifest::{Mode, ProbeSet},
+};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use observer::{probes::Probes, protocol::Watch, watching::Watching};
+
+use crate::{operation::Operation, place::Places, worker::Worker};
+
+/// How long a block may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// How long the observer lets the ring buffers rest.
+const POLL: Duration = Duration::from_millis(10);
+
+/// What is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing.
+    Off,
+    /// The floor.
+    Floor,
+    /// The probes; what they record is thrown away after the block.
+    On,
+    /// The probes; the observer decodes, journals and counts meanwhile.
+    Observed,
+}
+
+impl State {
+    pub(crate) const ALL: [Self; 4] = [Self::Off, Self::Floor, Self::On, Self::Observed];
+}
+
+/// The floor and the probes, loaded once.
+pub(crate) struct Attachments {
+    floor: Probes,
+    floor_records: RingBuf<MapData>,
+    watching: Watching,
+}
+
+impl Attachments {
+    /// Loads both; attaches nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub(crate) fn load(
+        places: &Places,
+        set: Option<ProbeSet>,
+        files: &Path,
+        journal: &Path,
+    ) -> Result<Self> {
+        let mut watching = watch(places, set, files, journal).context("cannot load the probes")?;
+        watching.probes.pause();
+        let mut floor = Probes::load_floor(places.level, watching.probes.set)
+            .context("cannot load the floor")?;
+        floor.pause();
+        let slots = floor.object.take_map("RUN_SLOTS").context("the floor has RUN_SLOTS")?;
+        let mut slots: HashMap<_, u64, u32> = slots.try_into()?;
+        slots.insert(places.run.cgroup().id(), 0, 0)?;
+        let records = floor.object.take_map("RECORDS").context("the floor has RECORDS")?;
+        Ok(Self { floor, floor_records: records.try_into()?, watching })
+    }
+
+    /// The set of both.
+    pub(crate) fn set(&self) -> ProbeSet {
+        self.watching.probes.set
+    }
+
+    /// Why it is not the `lsm` set, where it is not.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.watching.probes.reason.as_deref()
+    }
+
+    /// Attaches what belongs to the state and detaches everything else.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub(crate) fn enter(&mut self, state: State) -> Result<()> {
+        self.floor.pause();
+        self.watching.probes.pause();
+        match state {
+            State::Off => {}
+            State::Floor => self.floor.resume()?,
+            State::On | State::Observed => {
+                self.watching.heartbeat()?;
+                self.watching.probes.resume()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a block done; gives its nanoseconds. Checks that it left the records that it must.
+    ///
+    /// # Errors
+    ///
+    /// When the worker fails or the records are not what they must be.
+    pub(crate) fn block(
+        &mut self,
+        state: State,
+        worker: &mut Worker,
+        operation: Operation,
+        count: u64,
+        in_a_run: bool,
+    ) -> Result<u64> {
+        let deadline = Instant::now() + DEADLINE;
+        let mut records = 0;
+        worker.ask(operation, count)?;
+        let rest = if state == State::Observed { POLL } else { DEADLINE };
+        while !readable(worker, rest)? {
+            if Instant::now() >= deadline {
+                bail!("{} did not end within {} s", operation.name(), DEADLINE.as_secs());
+            }
+            if state == State::Observed {
+                records += self.watching.read()?;
+            }
+        }
+        let nanoseconds = worker.answer()?;
+        records += match state {
+            State::Off => 0,
+            State::Floor => count_records(&mut self.floor_records)?,
+            State::On => {
+                let kernel = &mut self.watching.kernel;
+                count_records(&mut kernel.effects)? + count_records(&mut kernel.violations)?
+            }
+            State::Observed => self.watching.read()?,
+        };
+        let due = if in_a_run && state != State::Off { operation.records() * count } else { 0 };
+        if records != due {
+            bail!("{count} {} in {state:?} left {records} records, not {due}", operation.name());
+        }
+        Ok(nanoseconds)
+    }
+}
+
+fn readable(worker: &Worker, timeout: Duration) -> Result<bool> {
+    let mut ready = [PollFd::new(worker.answer_fd(), PollFlags::POLLIN)];
+    Ok(poll(&mut ready, PollTimeout::try_from(timeout)?)? > 0)
+}
+
+fn count_records(ring: &mut RingBuf<MapData>) -> Result<u64> {
+    let mut count = 0;
+    while let Some(item) = ring.next() {
+        decode(&item)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Watches the run as an observer would: the shipped policy, enforced, and a labelled workspace.
+fn watch(
+    places: &Places,
+    set: Option<ProbeSet>,
+    files: &Path,
+    journal: &Path,
+) -> Result<Watching> {
+    let directory = RunDir::create(journal)?;
+    let request = Watch {
+        run: places.run.name().to_owned(),
+        directory: directory.path().to_owned(),
+        cgroup: places.run.cgroup().id(),
+        level: places.level,
+        oversight_cgroup: places.oversight.id(),
+        oversight_path: places.oversight.path().to_owned(),
+        policy: (
+            include_str!("../../../policies/default.toml").to_owned(),
+            "policies/default.toml".to_owned(),
+        ),
+        tier: 2,
+        mode: Mode::Enforce,
+        scenario: "bench".to_owned(),
+        components: Vec::new(),
+        roots: vec![("workspace".to_owned(), files.to_owned())],
+        boot_time_unix_ns: 0,
+        metrics: None,
+        probe_set: set,
+        pins: None,
+    };
+    let mut watching = Watching::start(&request)?;
+    watching.call(1, places.subject.id(), places.subject.path().to_owned())?;
+    Ok(watching)
+}

@@ -1,0 +1,81 @@
+//! A worker as the benchmark's process holds it.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    os::fd::{AsFd as _, BorrowedFd},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+use sandbox::Cgroup;
+
+use crate::operation::Operation;
+
+/// The argument that makes this program a worker.
+pub(crate) const ARGUMENT: &str = "worker";
+
+/// A process in a cgroup that does operations when asked.
+pub(crate) struct Worker {
+    child: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    /// Starts a worker and moves it into its cgroup.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub(crate) fn start(cgroup: &Cgroup, directory: &Path) -> Result<Self> {
+        fs::create_dir_all(directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        let mut child = Command::new("/proc/self/exe")
+            .arg(ARGUMENT)
+            .arg(directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start a worker")?;
+        let requests = child.stdin.take().context("a worker has a pipe")?;
+        let answers = BufReader::new(child.stdout.take().context("a worker has a pipe")?);
+        let worker = Self { child, requests, answers };
+        fs::write(cgroup.path().join("cgroup.procs"), worker.child.id().to_string())
+            .with_context(|| format!("cannot move a worker into {}", cgroup.path().display()))?;
+        Ok(worker)
+    }
+
+    /// Asks for a block.
+    ///
+    /// # Errors
+    ///
+    /// When the worker is gone.
+    pub(crate) fn ask(&mut self, operation: Operation, count: u64) -> Result<()> {
+        writeln!(self.requests, "{} {count}", operation.name()).context("a worker is gone")
+    }
+
+    /// What becomes readable when the answer is there.
+    pub(crate) fn answer_fd(&self) -> BorrowedFd<'_> {
+        self.answers.get_ref().as_fd()
+    }
+
+    /// The answer: nanoseconds that the block took.
+    ///
+    /// # Errors
+    ///
+    /// When the worker has failed; it has said why on stderr.
+    pub(crate) fn answer(&mut self) -> Result<u64> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        line.trim().parse().context("a worker failed")
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
