@@ -181,8 +181,8 @@ fn calibrate(
             for _ in 0..3 {
                 let nanoseconds =
                     attachments.block(State::Off, worker, operation, count, in_a_run)?;
-                let due = arguments.block_milliseconds * 1_000_000;
-                count = (due * count / nanoseconds.max(1)).clamp(4, operation.most());
+                let due = arguments.block_milliseconds * operation.weight() * 1_000_000;
+                count = ((due as f64 / nanoseconds) as u64).clamp(15, operation.most());
             }
             series.push(Series { operation, in_a_run, count, passes: Vec::new() });
         }
@@ -216,7 +216,7 @@ fn pass(
                 series.in_a_run,
             )?;
             let pass = series.passes.last_mut().expect("a pass was begun");
-            pass.set(state, nanoseconds as f64 / series.count as f64);
+            pass.set(state, nanoseconds);
         }
     }
     Ok(())

@@ -99,7 +99,7 @@ impl Attachments {
         Ok(())
     }
 
-    /// Has a block done; gives its nanoseconds. Checks that it left the records that it must.
+    /// Has a block done; gives the nanoseconds of one operation. Checks that it left the records that it must.
     ///
     /// # Errors
     ///
@@ -111,7 +111,7 @@ impl Attachments {
         operation: Operation,
         count: u64,
         in_a_run: bool,
-    ) -> Result<u64> {
+    ) -> Result<f64> {
         let deadline = Instant::now() + DEADLINE;
         let mut records = 0;
         worker.ask(operation, count)?;
@@ -157,12 +157,7 @@ fn count_records(ring: &mut RingBuf<MapData>) -> Result<u64> {
 }
 
 /// Watches the run as an observer would: the shipped policy, enforced, and a labelled workspace.
-fn watch(
-    places: &Places,
-    set: Option<ProbeSet>,
-    files: &Path,
-    journal: &Path,
-) -> Result<Watching> {
+fn watch(places: &Places, set: Option<ProbeSet>, files: &Path, journal: &Path) -> Result<Watching> {
     let directory = RunDir::create(journal)?;
     let request = Watch {
         run: places.run.name().to_owned(),
