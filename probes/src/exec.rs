@@ -18,7 +18,7 @@ use ebpf_common::{
 
 use crate::{
     emit, kernel,
-    kernel::{Address, read_u64},
+    kernel::{Address, load_u64},
     maps::{TASKS, offset},
     path::{self, AT_FDCWD, Written},
     scratch::{self, Scratch, stage},
@@ -31,8 +31,8 @@ use crate::{
 #[inline(always)]
 fn judge(scratch: &mut Scratch, slot: u32, binprm: Address) -> Judgement {
     scratch.begin(slot, Verb::Exec);
-    let file = read_u64(binprm, offset!(binprm_file));
-    let dentry = read_u64(file, offset!(file_path) + offset!(path_dentry));
+    let file = load_u64(binprm, offset!(binprm_file));
+    let dentry = load_u64(file, offset!(file_path) + offset!(path_dentry));
     path::fill(scratch, slot, Verb::Exec, dentry)
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
         return 0;
     };
     let binprm = ctx.arg::<*const u8>(2) as u64;
-    let written = read_u64(binprm, offset!(binprm_filename));
+    let written = load_u64(binprm, offset!(binprm_filename));
     let pending = scratch.stage == stage::PENDING;
     if pending && scratch.record.verb.number() == Verb::Exec.number() {
         // The program has its name and the thread its leader's number by now.
@@ -75,7 +75,7 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
         scratch.record.comm = bpf_get_current_comm().unwrap_or([0; 16]);
     } else {
         syscall::flush(scratch);
-        if read_u64(binprm, offset!(binprm_interpreter)) == written {
+        if load_u64(binprm, offset!(binprm_interpreter)) == written {
             let _ = judge(scratch, slot, binprm);
         } else {
             // The file is the interpreter's by now; of the script there is only its path.

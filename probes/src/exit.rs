@@ -9,7 +9,7 @@ use ebpf_common::{Label, LabelId, Verb, maps::OVERSIGHT_SLOT};
 
 use crate::{
     emit,
-    kernel::{self, read_i32, read_u64},
+    kernel::{self, load_i32, load_u64},
     maps::{TASKS, offset},
     scratch, syscall, verdict, whose,
 };
@@ -19,8 +19,8 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     let Some(slot) = whose::slot() else { return 0 };
     let task = ctx.arg::<*const u8>(0) as u64;
     let (tgid, tid) = kernel::current_ids();
-    let signal = read_u64(task, offset!(task_signal));
-    let last = read_i32(signal, offset!(signal_live)) == 0;
+    let signal = load_u64(task, offset!(task_signal));
+    let last = load_i32(signal, offset!(signal_live)) == 0;
     // The record is built first: it names the program by the task's entry.
     let recorded = last && slot != OVERSIGHT_SLOT;
     if let Some(scratch) = scratch::existing() {
@@ -44,7 +44,7 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
         emit::lost(slot, Verb::Exit);
         return 0;
     };
-    scratch.record.args[0] = u64::from(read_i32(task, offset!(task_exit_code)) as u32);
+    scratch.record.args[0] = u64::from(load_i32(task, offset!(task_exit_code)) as u32);
     scratch.record.object_id = scratch.record.leaf;
     scratch.record.object_number = tgid;
     scratch.record.object_extra = tid;

@@ -12,7 +12,7 @@ use ebpf_common::{
 
 use crate::{
     emit,
-    kernel::{self, read_u32},
+    kernel::{self, load_u32},
     maps::{TASKS, offset},
     scratch, syscall, verdict, whose,
 };
@@ -26,8 +26,8 @@ pub(crate) fn task_newtask(ctx: BtfTracePointContext) -> i32 {
     let flags = ctx.arg::<u64>(1);
     let (_, tid) = kernel::current_ids();
     let leaf = kernel::leaf_of(child);
-    let child_tid = read_u32(child, offset!(task_tid));
-    let child_tgid = read_u32(child, offset!(task_tgid));
+    let child_tid = load_u32(child, offset!(task_tid));
+    let child_tgid = load_u32(child, offset!(task_tgid));
     // SAFETY: entries are removed only when their task exits, and this task is running.
     let exec_id = unsafe { TASKS.get(tid) }.map_or(0, |task| task.exec_id);
     let state = TaskState { leaf, exec_id, tgid: child_tgid, reserved: 0 };

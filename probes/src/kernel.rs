@@ -1,8 +1,10 @@
 //! Reads of kernel memory and of the current task, each wrapped once.
 //!
-//! Pointers are plain numbers here: nothing is dereferenced but through
-//! `bpf_probe_read_kernel`, which fails on a bad address. A failed read gives 0, which every caller
-//! treats as absent.
+//! Pointers are plain numbers here. There are two ways to read through one. Where the verifier knows
+//! what it points to (a hook's argument, the current task, and whatever is loaded from those), a
+//! plain load does: the kernel gives 0 for an address that faults. Elsewhere
+//! `bpf_probe_read_kernel` reads, at the price of a call, and a failed read gives 0. Every caller
+//! treats 0 as absent. The verifier refuses a plain load through a pointer that it does not know.
 
 use aya_ebpf::{
     bindings::task_struct,
@@ -32,6 +34,57 @@ reader!(read_u64, u64);
 reader!(read_u32, u32);
 reader!(read_i32, i32);
 
+macro_rules! loader {
+    ($name:ident, $type:ty) => {
+        #[inline(always)]
+        pub(crate) fn $name(base: Address, offset: u32) -> $type {
+            // SAFETY: the verifier refuses the load unless it knows the pointer; volatile since
+            // the kernel changes what is read.
+            unsafe { core::ptr::read_volatile((base + u64::from(offset)) as *const $type) }
+        }
+    };
+}
+
+loader!(load_u64, u64);
+loader!(load_u32, u32);
+loader!(load_i32, i32);
+
+/// One of the two ways to read.
+pub(crate) trait Memory {
+    fn u64(base: Address, offset: u32) -> u64;
+    fn u32(base: Address, offset: u32) -> u32;
+}
+
+/// Through pointers that the verifier knows.
+pub(crate) struct Known;
+
+/// Through any.
+pub(crate) struct Unknown;
+
+impl Memory for Known {
+    #[inline(always)]
+    fn u64(base: Address, offset: u32) -> u64 {
+        load_u64(base, offset)
+    }
+
+    #[inline(always)]
+    fn u32(base: Address, offset: u32) -> u32 {
+        load_u32(base, offset)
+    }
+}
+
+impl Memory for Unknown {
+    #[inline(always)]
+    fn u64(base: Address, offset: u32) -> u64 {
+        read_u64(base, offset)
+    }
+
+    #[inline(always)]
+    fn u32(base: Address, offset: u32) -> u32 {
+        read_u32(base, offset)
+    }
+}
+
 /// The current task, as the verifier's trusted pointer.
 #[inline(always)]
 pub(crate) fn current() -> *mut task_struct {
@@ -60,30 +113,38 @@ pub(crate) fn current_registers() -> Address {
     unsafe { bpf_task_pt_regs(current()) as Address }
 }
 
-/// Cgroup id of the leaf that a task is in.
+/// Cgroup id of the leaf that a task is in. The verifier knows the pointer.
 #[inline(always)]
 pub(crate) fn leaf_of(task: Address) -> u64 {
-    let set = read_u64(task, offset!(task_cgroups));
-    let cgroup = read_u64(set, offset!(css_set_cgroup));
-    let node = read_u64(cgroup, offset!(cgroup_node));
-    read_u64(node, offset!(node_id))
+    let set = load_u64(task, offset!(task_cgroups));
+    let cgroup = load_u64(set, offset!(css_set_cgroup));
+    let node = load_u64(cgroup, offset!(cgroup_node));
+    load_u64(node, offset!(node_id))
+}
+
+/// Number of the inode behind a dentry, 0 if it has none. The check is the verifier's wish where it
+/// knows that there may be none (`BTF_TYPE_SAFE_TRUSTED_OR_NULL(struct dentry)`, Linux 7.3).
+#[inline(always)]
+pub(crate) fn inode_number<M: Memory>(dentry: Address) -> u64 {
+    let inode = M::u64(dentry, offset!(dentry_inode));
+    if inode == 0 { 0 } else { M::u64(inode, offset!(inode_number)) }
 }
 
 /// The open file behind a descriptor of the current task, 0 if there is none.
 #[inline(always)]
 pub(crate) fn open_file(descriptor: i32) -> Address {
-    let files = read_u64(current() as Address, offset!(task_files));
-    let table = read_u64(files, offset!(files_table));
-    if descriptor < 0 || descriptor as u32 >= read_u32(table, offset!(table_length)) {
+    let files = load_u64(current() as Address, offset!(task_files));
+    let table = load_u64(files, offset!(files_table));
+    if descriptor < 0 || descriptor as u32 >= load_u32(table, offset!(table_length)) {
         return 0;
     }
-    let slots = read_u64(table, offset!(table_files));
+    let slots = load_u64(table, offset!(table_files));
     read_u64(slots + (descriptor as u64) * 8, 0)
 }
 
 /// The current task's working directory.
 #[inline(always)]
 pub(crate) fn working_directory() -> Address {
-    let fs = read_u64(current() as Address, offset!(task_fs));
-    read_u64(fs, offset!(fs_pwd) + offset!(path_dentry))
+    let fs = load_u64(current() as Address, offset!(task_fs));
+    load_u64(fs, offset!(fs_pwd) + offset!(path_dentry))
 }

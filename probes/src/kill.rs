@@ -17,7 +17,7 @@ use ebpf_common::{
 
 use crate::{
     emit,
-    kernel::{self, Address, read_i32, read_u32, read_u64},
+    kernel::{self, Address, load_i32, load_u32, load_u64, read_i32, read_u64},
     maps::{LEAVES, TASKS, offset},
     scratch::{self, Scratch, stage},
     syscall::{self, nr},
@@ -52,11 +52,11 @@ fn fill(scratch: &mut Scratch, slot: u32, target: Address, signal: u32) -> Judge
     let verb = verb_of(signal);
     scratch.begin(slot, verb);
     let leaf = kernel::leaf_of(target);
-    let tgid = read_u32(target, offset!(task_tgid));
+    let tgid = load_u32(target, offset!(task_tgid));
     scratch.record.args = [u64::from(signal), u64::from(tgid)];
     scratch.record.object_id = leaf;
     scratch.record.object_number = tgid;
-    scratch.record.object_extra = read_u32(target, offset!(task_tid));
+    scratch.record.object_extra = load_u32(target, offset!(task_tid));
     let label = label_of_leaf(slot, scratch.record.leaf, leaf);
     let judgement = verdict::judge(slot, scratch.record.leaf, verb, label);
     scratch.judged(label, judgement);
@@ -67,7 +67,7 @@ fn fill(scratch: &mut Scratch, slot: u32, target: Address, signal: u32) -> Judge
 #[inline(always)]
 fn single_target() -> bool {
     let registers = kernel::current_registers();
-    read_u64(registers, offset!(regs_nr)) != nr::KILL || read_i32(registers, offset!(regs_arg0)) > 0
+    load_u64(registers, offset!(regs_nr)) != nr::KILL || load_i32(registers, offset!(regs_arg0)) > 0
 }
 
 #[lsm(hook = "task_kill")]
@@ -108,7 +108,7 @@ pub(crate) fn signal_generate(ctx: BtfTracePointContext) -> i32 {
     let signal = ctx.arg::<u32>(0);
     let info = ctx.arg::<*const u8>(1) as u64;
     let registers = kernel::current_registers();
-    let number = read_u64(registers, offset!(regs_nr));
+    let number = load_u64(registers, offset!(regs_nr));
     if !syscall::sends_signals(number) {
         return 0;
     }

@@ -8,7 +8,7 @@ use ebpf_common::{
 };
 
 use crate::{
-    kernel::{self, Address, read_u64},
+    kernel::{self, Address, Known, Unknown, read_u64},
     maps::offset,
     scratch::{LAST_START, Scratch},
     verdict::{self, Judgement},
@@ -21,9 +21,8 @@ pub(crate) const AT_FDCWD: i32 = -100;
 /// Fills in the object from its dentry, and what the policy says to it.
 #[inline(always)]
 pub(crate) fn fill(scratch: &mut Scratch, slot: u32, verb: Verb, dentry: Address) -> Judgement {
-    let inode = read_u64(dentry, offset!(dentry_inode));
-    scratch.record.object_id = read_u64(inode, offset!(inode_number));
-    let walked = walk::walk(scratch, slot, dentry, string::PATH);
+    scratch.record.object_id = kernel::inode_number::<Known>(dentry);
+    let walked = walk::walk::<Known>(scratch, slot, dentry, string::PATH);
     scratch.record.object_number = walked.device;
     let judgement = verdict::judge(slot, scratch.record.leaf, verb, walked.label);
     scratch.judged(walked.label, judgement);
@@ -72,18 +71,20 @@ pub(crate) fn fill_as_written(
         scratch.used = (used + read as usize) as u32;
         scratch.record.string_bytes[path & 3] = read as u16;
     }
-    let dentry = if directory == AT_FDCWD {
-        kernel::working_directory()
+    let walked = if directory == AT_FDCWD {
+        walk::walk::<Known>(scratch, slot, kernel::working_directory(), base)
     } else {
+        // The table of open files is an array, into which the verifier follows no pointer.
         let file = kernel::open_file(directory);
-        read_u64(file, offset!(file_path) + offset!(path_dentry))
-    };
-    if dentry != 0 {
-        let walked = walk::walk(scratch, slot, dentry, base);
-        if base == string::BASE {
-            scratch.record.object_number = walked.device;
-        } else {
-            scratch.record.object_extra = walked.device;
+        let dentry = read_u64(file, offset!(file_path) + offset!(path_dentry));
+        if dentry == 0 {
+            return;
         }
+        walk::walk::<Unknown>(scratch, slot, dentry, base)
+    };
+    if base == string::BASE {
+        scratch.record.object_number = walked.device;
+    } else {
+        scratch.record.object_extra = walked.device;
     }
 }

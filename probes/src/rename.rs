@@ -9,7 +9,7 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use ebpf_common::{Verb, record::string};
 
-use crate::{emit, path, scratch, syscall, verdict, walk, whose};
+use crate::{emit, kernel::Known, path, scratch, syscall, verdict, walk, whose};
 
 #[lsm(hook = "path_rename")]
 pub(crate) fn path_rename(ctx: LsmContext) -> i32 {
@@ -26,7 +26,7 @@ pub(crate) fn path_rename(ctx: LsmContext) -> i32 {
     scratch.begin(slot, Verb::Rename);
     scratch.record.args[0] = u64::from(ctx.arg::<u32>(4));
     let from = path::fill(scratch, slot, Verb::Rename, ctx.arg::<*const u8>(1) as u64);
-    let to = walk::walk(scratch, slot, ctx.arg::<*const u8>(3) as u64, string::TO);
+    let to = walk::walk::<Known>(scratch, slot, ctx.arg::<*const u8>(3) as u64, string::TO);
     scratch.record.to_label = to.label.number();
     let judgement =
         verdict::worse(from, verdict::judge(slot, scratch.record.leaf, Verb::Rename, to.label));

@@ -33,7 +33,6 @@ pub(crate) mod stage {
 /// The state of a walk from a dentry to its file system's root.
 #[repr(C)]
 pub(crate) struct Walk {
-    pub dentry: u64,
     pub device: u32,
     /// Number of the label found so far.
     pub label: u32,

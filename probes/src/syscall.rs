@@ -16,7 +16,7 @@ use ebpf_common::{
 
 use crate::{
     emit, exec, kernel,
-    kernel::{Address, read_u32, read_u64},
+    kernel::{Address, load_u32, load_u64},
     kill,
     maps::offset,
     path::{self, AT_FDCWD, Written},
@@ -83,8 +83,8 @@ pub(crate) fn flush(scratch: &mut Scratch) {
 #[inline(always)]
 pub(crate) fn finish(scratch: &mut Scratch, judgement: Judgement) {
     scratch.record.flags |= record_flags::JUDGED;
-    let worker = read_u32(kernel::current() as Address, offset!(task_flags)) & PF_IO_WORKER != 0;
-    let number = read_u64(kernel::current_registers(), offset!(regs_nr));
+    let worker = load_u32(kernel::current() as Address, offset!(task_flags)) & PF_IO_WORKER != 0;
+    let number = load_u64(kernel::current_registers(), offset!(regs_nr));
     if !worker && is_watched(number) {
         scratch.stage = stage::PENDING;
         return;
@@ -126,7 +126,7 @@ fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: boo
         }
     }
     let refused = outcome < 0;
-    let argument = |offset: u32| read_u64(registers, offset);
+    let argument = |offset: u32| load_u64(registers, offset);
     let wanted = match family {
         Family::Exec => refused,
         // Signal 0 is generated nowhere; what was generated is recorded already.
@@ -212,14 +212,14 @@ fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: boo
 #[inline(always)]
 fn signal_argument(registers: Address, number: u64) -> u32 {
     let third = number == nr::TGKILL || number == nr::RT_TGSIGQUEUEINFO;
-    read_u32(registers, if third { offset!(regs_arg2) } else { offset!(regs_arg1) })
+    load_u32(registers, if third { offset!(regs_arg2) } else { offset!(regs_arg1) })
 }
 
 /// `TP_PROTO(struct pt_regs *regs, long ret)`, include/trace/events/syscalls.h, Linux 6.1 to 7.3.
 #[btf_tracepoint(function = "sys_exit")]
 pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let registers = ctx.arg::<*const u8>(0) as u64;
-    let number = read_u64(registers, offset!(regs_nr));
+    let number = load_u64(registers, offset!(regs_nr));
     let outcome = ctx.arg::<i64>(1) as i32;
     match number {
         nr::EXECVE | nr::EXECVEAT => ended(registers, number, outcome, Family::Exec, true),

@@ -10,7 +10,7 @@ use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel_str};
 use ebpf_common::{Label, LabelId, maps::FileKey, record::record_flags};
 
 use crate::{
-    kernel::{Address, read_u32, read_u64},
+    kernel::{self, Address, Memory},
     maps::{FILES, offset},
     scratch::{LAST_START, NAME_BYTES, Scratch, Walk},
 };
@@ -28,16 +28,21 @@ pub(crate) struct Walked {
 /// Climbs from `dentry`, appending each name to the scratch's strings, last component first.
 /// `string` says which of the record's strings the path becomes.
 #[inline(never)]
-pub(crate) fn walk(scratch: &mut Scratch, slot: u32, start: Address, string: usize) -> Walked {
-    let superblock = read_u64(start, offset!(dentry_superblock));
-    let device = read_u32(superblock, offset!(superblock_device));
+pub(crate) fn walk<M: Memory>(
+    scratch: &mut Scratch,
+    slot: u32,
+    start: Address,
+    string: usize,
+) -> Walked {
+    let superblock = M::u64(start, offset!(dentry_superblock));
+    let device = M::u32(superblock, offset!(superblock_device));
     let begin = scratch.used;
-    scratch.walk = Walk { dentry: start, device, label: Label::Unknown as u32 };
-    let mut climb = Climb { scratch, slot, at_root: 0 };
+    scratch.walk = Walk { device, label: Label::Unknown as u32 };
+    let mut climb = Climb { scratch, dentry: start, slot, at_root: 0 };
     // SAFETY: the callback has the form that the helper asks for, and the context is a `Climb` that
     // outlives the call.
     unsafe {
-        bpf_loop(MAX_DEPTH, step as *mut c_void, (&raw mut climb).cast(), 0);
+        bpf_loop(MAX_DEPTH, step::<M> as *mut c_void, (&raw mut climb).cast(), 0);
     }
     let at_root = climb.at_root != 0;
     let scratch = climb.scratch;
@@ -58,6 +63,8 @@ pub(crate) fn walk(scratch: &mut Scratch, slot: u32, start: Address, string: usi
 /// What the steps of one walk share.
 struct Climb<'a> {
     scratch: &'a mut Scratch,
+    /// It lies on the stack, where the verifier goes on to know what it points to.
+    dentry: Address,
     slot: u32,
     at_root: u32,
 }
@@ -67,31 +74,27 @@ const STOP: i64 = 1;
 
 /// Looks at one dentry and climbs to its parent. The callback of `bpf_loop`, Linux 5.17: the verifier
 /// looks at it once and not once a level.
-extern "C" fn step(_level: u32, climb: *mut c_void) -> i64 {
+extern "C" fn step<M: Memory>(_level: u32, climb: *mut c_void) -> i64 {
     // SAFETY: `walk` passes a `Climb` that nothing else uses meanwhile.
     let climb = unsafe { &mut *climb.cast::<Climb<'_>>() };
     let (scratch, slot) = (&mut *climb.scratch, climb.slot);
-    let dentry = scratch.walk.dentry;
-    let inode = read_u64(dentry, offset!(dentry_inode));
-    let key = FileKey {
-        inode: read_u64(inode, offset!(inode_number)),
-        device: scratch.walk.device,
-        slot,
-    };
+    let dentry = climb.dentry;
+    let key =
+        FileKey { inode: kernel::inode_number::<M>(dentry), device: scratch.walk.device, slot };
     // SAFETY: entries are plain integers, written before the run and removed after it.
     if let Some(&label) = unsafe { FILES.get(key) }
         && (scratch.walk.label == Label::Unknown as u32 || label == Label::Oversight as u32)
     {
         scratch.walk.label = label;
     }
-    let parent = read_u64(dentry, offset!(dentry_parent));
+    let parent = M::u64(dentry, offset!(dentry_parent));
     if parent == dentry || parent == 0 {
         climb.at_root = 1;
         return STOP;
     }
     let used = scratch.used as usize;
     if used <= LAST_START {
-        let name = read_u64(dentry, offset!(dentry_name) + offset!(qstr_name));
+        let name = M::u64(dentry, offset!(dentry_name) + offset!(qstr_name));
         // SAFETY: `used` leaves room for the name; the helper checks the address.
         let read = unsafe {
             bpf_probe_read_kernel_str(
@@ -106,6 +109,6 @@ extern "C" fn step(_level: u32, climb: *mut c_void) -> i64 {
     } else {
         scratch.record.flags |= record_flags::TRUNCATED;
     }
-    scratch.walk.dentry = parent;
+    climb.dentry = parent;
     GO_ON
 }

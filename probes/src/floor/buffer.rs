@@ -4,7 +4,7 @@ use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_use
 use ebpf_common::{Record, record::MAX_STRING_BYTES};
 
 use crate::{
-    kernel::{Address, read_u32, read_u64},
+    kernel::{Address, load_u32, load_u64},
     maps::offset,
 };
 
@@ -21,8 +21,6 @@ pub(crate) struct Buffer {
     pub pending: u32,
     /// Bytes used of `strings`.
     pub used: u32,
-    /// Where the walk is.
-    dentry: u64,
     pub record: Record,
     strings: [u8; STRING_SPACE],
 }
@@ -32,16 +30,15 @@ impl Buffer {
     #[inline(never)]
     pub(crate) fn path(&mut self, start: Address, index: usize) -> u32 {
         let begin = self.used;
-        self.dentry = start;
+        let mut dentry = start;
         for _ in 0..MAX_DEPTH {
-            let dentry = self.dentry;
-            let parent = read_u64(dentry, offset!(dentry_parent));
+            let parent = load_u64(dentry, offset!(dentry_parent));
             if parent == dentry || parent == 0 {
                 break;
             }
             let used = self.used as usize;
             if used <= LAST_START {
-                let name = read_u64(dentry, offset!(dentry_name) + offset!(qstr_name));
+                let name = load_u64(dentry, offset!(dentry_name) + offset!(qstr_name));
                 // SAFETY: `used` leaves room for the name; the helper checks the address.
                 let read = unsafe {
                     bpf_probe_read_kernel_str(
@@ -54,11 +51,11 @@ impl Buffer {
                     self.used = used as u32 + read as u32;
                 }
             }
-            self.dentry = parent;
+            dentry = parent;
         }
         self.record.string_bytes[index & 3] = self.used.wrapping_sub(begin) as u16;
-        let superblock = read_u64(start, offset!(dentry_superblock));
-        read_u32(superblock, offset!(superblock_device))
+        let superblock = load_u64(start, offset!(dentry_superblock));
+        load_u32(superblock, offset!(superblock_device))
     }
 
     /// Puts a string of the caller's memory first, as string 0.

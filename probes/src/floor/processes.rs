@@ -5,7 +5,7 @@ use ebpf_common::{Verb, record::string};
 
 use crate::{
     capture,
-    kernel::{self, read_i32, read_u32, read_u64},
+    kernel::{self, Known, load_i32, load_u32, load_u64},
     maps::{BUFFER, offset, run_slot},
 };
 
@@ -22,8 +22,8 @@ pub(crate) fn task_newtask(ctx: BtfTracePointContext) -> i32 {
     let mut record = capture::subject(slot, Verb::Fork);
     record.args[0] = flags;
     record.object_id = kernel::leaf_of(child);
-    record.object_number = read_u32(child, offset!(task_tgid));
-    record.object_extra = read_u32(child, offset!(task_tid));
+    record.object_number = load_u32(child, offset!(task_tgid));
+    record.object_extra = load_u32(child, offset!(task_tid));
     capture::submit(record);
     0
 }
@@ -36,10 +36,9 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let buffer = unsafe { &mut *buffer };
     buffer.used = 0;
     buffer.record = capture::subject(slot, Verb::Exec);
-    let file = read_u64(ctx.arg::<*const u8>(2) as u64, offset!(binprm_file));
-    let dentry = read_u64(file, offset!(file_path) + offset!(path_dentry));
-    let inode = read_u64(dentry, offset!(dentry_inode));
-    buffer.record.object_id = read_u64(inode, offset!(inode_number));
+    let file = load_u64(ctx.arg::<*const u8>(2) as u64, offset!(binprm_file));
+    let dentry = load_u64(file, offset!(file_path) + offset!(path_dentry));
+    buffer.record.object_id = kernel::inode_number::<Known>(dentry);
     buffer.record.object_number = buffer.path(dentry, string::PATH);
     capture::submit_buffer(buffer);
     0
@@ -49,12 +48,12 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     let Some(slot) = run_slot() else { return 0 };
     let task = ctx.arg::<*const u8>(0) as u64;
-    let signal = read_u64(task, offset!(task_signal));
-    if read_i32(signal, offset!(signal_live)) != 0 {
+    let signal = load_u64(task, offset!(task_signal));
+    if load_i32(signal, offset!(signal_live)) != 0 {
         return 0;
     }
     let mut record = capture::subject(slot, Verb::Exit);
-    record.args[0] = u64::from(read_i32(task, offset!(task_exit_code)) as u32);
+    record.args[0] = u64::from(load_i32(task, offset!(task_exit_code)) as u32);
     record.object_id = record.leaf;
     record.object_number = record.tgid;
     record.object_extra = record.tid;

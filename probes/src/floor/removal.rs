@@ -10,7 +10,7 @@ use ebpf_common::{Verb, record::string};
 
 use crate::{
     capture,
-    kernel::{self, read_u64},
+    kernel::{self, Known, load_u64},
     maps::{BUFFER, PENDING, offset, run_slot},
 };
 
@@ -20,7 +20,7 @@ const UNLINK: u64 = 87;
 #[btf_tracepoint(function = "sys_exit")]
 pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let registers = ctx.arg::<*const u8>(0) as u64;
-    if read_u64(registers, offset!(regs_nr)) != UNLINK {
+    if load_u64(registers, offset!(regs_nr)) != UNLINK {
         return 0;
     }
     let Some(slot) = run_slot() else { return 0 };
@@ -30,7 +30,7 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     buffer.used = 0;
     buffer.record = capture::subject(slot, Verb::Unlink);
     buffer.record.outcome = ctx.arg::<i64>(1) as i32;
-    buffer.user_path(read_u64(registers, offset!(regs_arg0)));
+    buffer.user_path(load_u64(registers, offset!(regs_arg0)));
     buffer.record.object_number = buffer.path(kernel::working_directory(), string::BASE);
     capture::submit_buffer(buffer);
     0
@@ -45,8 +45,7 @@ pub(crate) fn path_unlink(ctx: LsmContext) -> i32 {
     buffer.used = 0;
     buffer.record = capture::subject(slot, Verb::Unlink);
     let dentry = ctx.arg::<*const u8>(1) as u64;
-    let inode = read_u64(dentry, offset!(dentry_inode));
-    buffer.record.object_id = read_u64(inode, offset!(inode_number));
+    buffer.record.object_id = kernel::inode_number::<Known>(dentry);
     buffer.record.object_number = buffer.path(dentry, string::PATH);
     buffer.pending = 1;
     0

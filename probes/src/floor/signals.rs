@@ -10,7 +10,7 @@ use ebpf_common::{Record, Verb};
 
 use crate::{
     capture,
-    kernel::{self, Address, read_u32},
+    kernel::{self, Address, load_u32},
     maps::{PENDING, offset, run_slot},
     removal,
 };
@@ -18,11 +18,11 @@ use crate::{
 #[inline(always)]
 fn record(slot: u32, target: Address, signal: u32) -> Record {
     let mut record = capture::subject(slot, Verb::Kill);
-    let tgid = read_u32(target, offset!(task_tgid));
+    let tgid = load_u32(target, offset!(task_tgid));
     record.args = [u64::from(signal), u64::from(tgid)];
     record.object_id = kernel::leaf_of(target);
     record.object_number = tgid;
-    record.object_extra = read_u32(target, offset!(task_tid));
+    record.object_extra = load_u32(target, offset!(task_tid));
     record
 }
 
