@@ -11,12 +11,13 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn},
     sys::{
         signal::{Signal, kill},
         wait::{WaitStatus, waitpid},
     },
-    unistd::{getpid, getppid, unlink},
+    unistd::{Pid, getpid, getppid, unlink},
 };
 
 /// One kind of work.
@@ -132,6 +133,22 @@ fn sliced(count: u64, mut once: impl FnMut(usize) -> Result<()>) -> Result<f64> 
     times.get(times.len() / 2).copied().context("a block has an operation at least")
 }
 
+/// Keeps to the last processor that this process may use. A child that is started elsewhere waits
+/// for whoever has that processor, up to milliseconds, and its parent with it.
+fn stay_on_one_processor() -> Result<()> {
+    let own = Pid::from_raw(0);
+    let allowed = sched_getaffinity(own)?;
+    let mut last = 0;
+    for number in 0..CpuSet::count() {
+        if allowed.is_set(number)? {
+            last = number;
+        }
+    }
+    let mut one = CpuSet::new();
+    one.set(last)?;
+    Ok(sched_setaffinity(own, &one)?)
+}
+
 /// The worker's process: reads `OPERATION COUNT` a line, answers the nanoseconds of one
 /// operation.
 ///
@@ -141,6 +158,7 @@ fn sliced(count: u64, mut once: impl FnMut(usize) -> Result<()>) -> Result<f64> 
 pub(crate) fn serve(directory: &Path) -> Result<()> {
     std::env::set_current_dir(directory)
         .with_context(|| format!("cannot enter {}", directory.display()))?;
+    stay_on_one_processor().context("cannot choose a processor")?;
     let mut output = io::stdout().lock();
     for line in io::stdin().lock().lines() {
         let line = line?;
