@@ -2,14 +2,13 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Write as _},
     os::fd::{AsFd as _, BorrowedFd},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use anyhow::{Context as _, Result};
-use rustix::process::{Pid, setpriority_process};
 use sandbox::Cgroup;
 
 use crate::operation::Operation;
@@ -33,21 +32,27 @@ impl Worker {
     pub(crate) fn start(cgroup: &Cgroup, directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
-        let mut child = Command::new("/proc/self/exe")
-            .arg(ARGUMENT)
-            .arg(directory)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start a worker")?;
+        let own = std::env::current_exe().context("cannot find this program")?;
+        let start = |command: &mut Command| {
+            command
+                .arg(ARGUMENT)
+                .arg(directory)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+        };
+        // In real time, so that it need not wait for what else the machine does: that would be most
+        // of what is measured. Where chrt(1) is missing the spreads tell.
+        let mut child = match start(Command::new("chrt").args(["--fifo", "1"]).arg(&own)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => start(&mut Command::new(own)),
+            started => started,
+        }
+        .context("cannot start a worker")?;
         let requests = child.stdin.take().context("a worker has a pipe")?;
         let answers = BufReader::new(child.stdout.take().context("a worker has a pipe")?);
         let worker = Self { child, requests, answers };
         fs::write(cgroup.path().join("cgroup.procs"), worker.child.id().to_string())
             .with_context(|| format!("cannot move a worker into {}", cgroup.path().display()))?;
-        let pid = Pid::from_raw(i32::try_from(worker.child.id())?);
-        // What else the machine does would be most of what is measured.
-        setpriority_process(pid, -20).context("cannot raise a worker's priority")?;
         Ok(worker)
     }
 
