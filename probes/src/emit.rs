@@ -77,22 +77,38 @@ pub(crate) fn lost(slot: u32, verb: Verb) {
 /// Hands the record over; gives its sequence number.
 #[inline(always)]
 pub(crate) fn emit(scratch: &mut Scratch, outcome: i32) -> u64 {
-    let record: &mut Record = &mut scratch.record;
-    let seq = next_seq(record.slot);
-    record.seq = seq;
-    record.outcome = outcome;
     scratch.stage = stage::EMITTED;
     let strings = scratch.used as u64;
     let bytes = RECORD_BYTES as u64
         + if strings > STRING_SPACE as u64 { STRING_SPACE as u64 } else { strings };
+    // SAFETY: record and strings are one piece of a map value, `bytes` within it.
+    unsafe { hand_over(&raw mut scratch.record, bytes, outcome) }
+}
+
+/// Hands over a record without strings.
+#[inline(always)]
+pub(crate) fn emit_alone(record: &mut Record) {
+    // SAFETY: the record is whole.
+    unsafe { hand_over(record, RECORD_BYTES as u64, 0) };
+}
+
+/// # Safety
+///
+/// The record is the first of `bytes` bytes.
+#[inline(always)]
+unsafe fn hand_over(whole: *mut Record, bytes: u64, outcome: i32) -> u64 {
+    // SAFETY: the caller's promise.
+    let record = unsafe { &mut *whole };
+    let seq = next_seq(record.slot);
+    record.seq = seq;
+    record.outcome = outcome;
     // What was refused is most likely a violation, though only user space can tell for a path that
     // the kernel did not resolve.
     let refused =
         record.flags & record_flags::USER_PATH != 0 && (outcome == EPERM || outcome == EACCES);
     let violation = record.verdict.is_violation() || refused;
-    let data = (&raw mut *record).cast();
-    // SAFETY: record and strings are one piece of a map value, `bytes` within it; the maps are ring
-    // buffers.
+    let data = whole.cast();
+    // SAFETY: the caller's promise; the maps are ring buffers.
     let result = unsafe {
         if violation {
             bpf_ringbuf_output((&raw const VIOLATIONS).cast_mut().cast(), data, bytes, 0)

@@ -59,30 +59,45 @@ pub(crate) fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
     judgement.answer()
 }
 
+/// The current task's record of an exec that the hook above has judged. What else waits for an end
+/// of a syscall that was not seen is handed over.
+#[inline(always)]
+fn begun() -> Option<&'static mut Scratch> {
+    let scratch = scratch::existing()?;
+    let waits = scratch.stage == stage::PENDING;
+    if waits && scratch.record.verb.number() == Verb::Exec.number() {
+        return Some(scratch);
+    }
+    syscall::flush(scratch);
+    None
+}
+
 #[btf_tracepoint(function = "sched_process_exec")]
 pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let Some(slot) = whose::run_slot() else { return 0 };
-    let Some(scratch) = scratch::get() else {
-        emit::lost(slot, Verb::Exec);
-        return 0;
-    };
     let binprm = ctx.arg::<*const u8>(2) as u64;
-    let written = load_u64(binprm, offset!(binprm_filename));
-    let pending = scratch.stage == stage::PENDING;
-    if pending && scratch.record.verb.number() == Verb::Exec.number() {
-        // The program has its name and the thread its leader's number by now.
-        scratch.record.tid = kernel::current_ids().1;
-        scratch.record.comm = bpf_get_current_comm().unwrap_or([0; 16]);
-    } else {
-        syscall::flush(scratch);
-        if load_u64(binprm, offset!(binprm_interpreter)) == written {
-            let _ = judge(scratch, slot, binprm);
-        } else {
-            // The file is the interpreter's by now; of the script there is only its path.
-            as_written(scratch, slot, AT_FDCWD, Written::Kernel(written));
+    let seq = match begun() {
+        Some(scratch) => {
+            // The program has its name and the thread its leader's number by now.
+            scratch.record.tid = kernel::current_ids().1;
+            scratch.record.comm = bpf_get_current_comm().unwrap_or([0; 16]);
+            emit::emit(scratch, 0)
         }
-    }
-    let seq = emit::emit(scratch, 0);
+        None => {
+            let Some(scratch) = scratch::of_processor() else {
+                emit::lost(slot, Verb::Exec);
+                return 0;
+            };
+            let written = load_u64(binprm, offset!(binprm_filename));
+            if load_u64(binprm, offset!(binprm_interpreter)) == written {
+                let _ = judge(scratch, slot, binprm);
+            } else {
+                // The file is the interpreter's by now; of the script there is only its path.
+                as_written(scratch, slot, AT_FDCWD, Written::Kernel(written));
+            }
+            emit::emit(scratch, 0)
+        }
+    };
     let (_, tid) = kernel::current_ids();
     if let Some(task) = TASKS.get_ptr_mut(tid) {
         // SAFETY: the entry is removed only when this task exits; 8 aligned bytes.

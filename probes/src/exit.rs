@@ -21,15 +21,13 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     let (tgid, tid) = kernel::current_ids();
     let signal = load_u64(task, offset!(task_signal));
     let last = load_i32(signal, offset!(signal_live)) == 0;
-    // The record is built first: it names the program by the task's entry.
     let recorded = last && slot != OVERSIGHT_SLOT;
     if let Some(scratch) = scratch::existing() {
         // The end of the thread's last syscall was not seen.
         syscall::flush(scratch);
     }
-    if recorded && let Some(scratch) = scratch::get() {
-        scratch.begin(slot, Verb::Exit);
-    }
+    // The record is built first: it names the program by the task's entry.
+    let record = if recorded { Some(scratch::subject(slot, Verb::Exit)) } else { None };
     if tid != tgid {
         // An entry that is not there belongs to a task from before the run.
         let _ = TASKS.remove(tid);
@@ -37,19 +35,14 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     if !last || (TASKS.remove(tgid).is_err() && recorded) {
         return 0;
     }
-    if !recorded {
-        return 0;
-    }
-    let Some(scratch) = scratch::existing() else {
-        emit::lost(slot, Verb::Exit);
-        return 0;
-    };
-    scratch.record.args[0] = u64::from(load_i32(task, offset!(task_exit_code)) as u32);
-    scratch.record.object_id = scratch.record.leaf;
-    scratch.record.object_number = tgid;
-    scratch.record.object_extra = tid;
+    let Some(mut record) = record else { return 0 };
+    record.args[0] = u64::from(load_i32(task, offset!(task_exit_code)) as u32);
+    record.object_id = record.leaf;
+    record.object_number = tgid;
+    record.object_extra = tid;
     let label = LabelId::of(Label::SelfCall);
-    scratch.judged(label, verdict::judge(slot, scratch.record.leaf, Verb::Exit, label));
-    emit::emit(scratch, 0);
+    let judgement = verdict::judge(slot, record.leaf, Verb::Exit, label);
+    scratch::judged(&mut record, label, judgement);
+    emit::emit_alone(&mut record);
     0
 }

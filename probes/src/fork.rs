@@ -14,7 +14,7 @@ use crate::{
     emit,
     kernel::{self, load_u32},
     maps::{TASKS, offset},
-    scratch, syscall, verdict, whose,
+    scratch, verdict, whose,
 };
 
 const CLONE_THREAD: u64 = 0x0001_0000;
@@ -41,19 +41,14 @@ pub(crate) fn task_newtask(ctx: BtfTracePointContext) -> i32 {
     if flags & CLONE_THREAD != 0 {
         return 0;
     }
-    let Some(scratch) = scratch::get() else {
-        emit::lost(slot, Verb::Fork);
-        return 0;
-    };
-    syscall::flush(scratch);
-    scratch.begin(slot, Verb::Fork);
-    scratch.record.args[0] = flags;
-    scratch.record.object_id = leaf;
-    scratch.record.object_number = child_tgid;
-    scratch.record.object_extra = child_tid;
-    let label =
-        LabelId::of(if leaf == scratch.record.leaf { Label::SelfCall } else { Label::Agent });
-    scratch.judged(label, verdict::judge(slot, scratch.record.leaf, Verb::Fork, label));
-    emit::emit(scratch, 0);
+    let mut record = scratch::subject(slot, Verb::Fork);
+    record.args[0] = flags;
+    record.object_id = leaf;
+    record.object_number = child_tgid;
+    record.object_extra = child_tid;
+    let label = LabelId::of(if leaf == record.leaf { Label::SelfCall } else { Label::Agent });
+    let judgement = verdict::judge(slot, record.leaf, Verb::Fork, label);
+    scratch::judged(&mut record, label, judgement);
+    emit::emit_alone(&mut record);
     0
 }

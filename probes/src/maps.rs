@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
-    btf_maps::{Array, HashMap, RingBuf},
+    btf_maps::{Array, HashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use ebpf_common::maps::{
@@ -57,3 +57,7 @@ pub(crate) static VIOLATIONS: RingBuf<u8, { 8 << 20 }> = RingBuf::new();
 /// A record under construction for each task of a run.
 #[btf_map]
 pub(crate) static SCRATCH: TaskStorage<Scratch> = TaskStorage::new();
+
+/// A record under construction for each CPU, of the one program that names it.
+#[btf_map]
+pub(crate) static EXEC_SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();

@@ -1,5 +1,6 @@
 //! A record under construction. It lives in task storage: hooks may be preempted and another task
-//! may run the same program on the same CPU, so a per-CPU buffer would mix two records.
+//! may run the same program on the same CPU, so a per-CPU buffer would mix two records; and what a
+//! hook begins, another program ends.
 
 use aya_ebpf::{
     bindings::BPF_LOCAL_STORAGE_GET_F_CREATE,
@@ -9,7 +10,7 @@ use ebpf_common::{LabelId, Record, Verb, Verdict, record::record_flags};
 
 use crate::{
     kernel,
-    maps::{SCRATCH, TASKS},
+    maps::{EXEC_SCRATCH, SCRATCH, TASKS},
     verdict::Judgement,
 };
 
@@ -73,48 +74,70 @@ pub(crate) fn get() -> Option<&'static mut Scratch> {
     storage(u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE))
 }
 
+/// The CPU's scratch, for a tracepoint program that leaves nothing behind for the task. One program
+/// alone may use it: the kernel does not run a tracepoint program again on a CPU where it is
+/// running already (`__bpf_trace_run`, kernel/trace/bpf_trace.c, Linux 6.1), so that the record is
+/// whole even where programs are preempted. A task's own costs each short-lived process 8 KiB.
+#[inline(always)]
+pub(crate) fn of_processor() -> Option<&'static mut Scratch> {
+    // SAFETY: as for a task's; one program uses it, one run of it at a time.
+    unsafe { EXEC_SCRATCH.get_ptr_mut(0)?.as_mut() }
+}
+
+/// A record of an act of the current task, object not filled in.
+#[inline(always)]
+pub(crate) fn subject(slot: u32, verb: Verb) -> Record {
+    let (tgid, tid) = kernel::current_ids();
+    // SAFETY: entries are removed only when their task exits, and this task is running.
+    let exec_id = unsafe { TASKS.get(tid) }.map_or(0, |task| task.exec_id);
+    Record {
+        seq: 0,
+        // SAFETY: takes no arguments.
+        boot_ns: unsafe { bpf_ktime_get_boot_ns() },
+        leaf: kernel::current_leaf(),
+        exec_id,
+        args: [0; 2],
+        object_id: 0,
+        object_number: 0,
+        object_extra: 0,
+        tgid,
+        tid,
+        uid: bpf_get_current_uid_gid() as u32,
+        outcome: 0,
+        slot,
+        flags: 0,
+        verb,
+        verdict: Verdict::Allow,
+        label: 0,
+        to_label: 0,
+        reserved: [0; 6],
+        string_bytes: [0; 4],
+        comm: bpf_get_current_comm().unwrap_or([0; 16]),
+    }
+}
+
+/// Notes in a record what the policy said.
+#[inline(always)]
+pub(crate) fn judged(record: &mut Record, label: LabelId, judgement: Judgement) {
+    record.label = label.number();
+    record.verdict = judgement.verdict;
+    if judgement.enforced {
+        record.flags |= record_flags::ENFORCED;
+    }
+}
+
 impl Scratch {
     /// Begins a record of an act of the current task.
     #[inline(always)]
     pub(crate) fn begin(&mut self, slot: u32, verb: Verb) {
-        let (tgid, tid) = kernel::current_ids();
-        // SAFETY: entries are removed only when their task exits, and this task is running.
-        let exec_id = unsafe { TASKS.get(tid) }.map_or(0, |task| task.exec_id);
         self.stage = stage::NONE;
         self.used = 0;
-        self.record = Record {
-            seq: 0,
-            // SAFETY: takes no arguments.
-            boot_ns: unsafe { bpf_ktime_get_boot_ns() },
-            leaf: kernel::current_leaf(),
-            exec_id,
-            args: [0; 2],
-            object_id: 0,
-            object_number: 0,
-            object_extra: 0,
-            tgid,
-            tid,
-            uid: bpf_get_current_uid_gid() as u32,
-            outcome: 0,
-            slot,
-            flags: 0,
-            verb,
-            verdict: Verdict::Allow,
-            label: 0,
-            to_label: 0,
-            reserved: [0; 6],
-            string_bytes: [0; 4],
-            comm: bpf_get_current_comm().unwrap_or([0; 16]),
-        };
+        self.record = subject(slot, verb);
     }
 
     /// Notes what the policy said.
     #[inline(always)]
     pub(crate) fn judged(&mut self, label: LabelId, judgement: Judgement) {
-        self.record.label = label.number();
-        self.record.verdict = judgement.verdict;
-        if judgement.enforced {
-            self.record.flags |= record_flags::ENFORCED;
-        }
+        judged(&mut self.record, label, judgement);
     }
 }
