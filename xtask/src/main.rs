@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
 mod check;
 mod debian;
@@ -40,6 +41,8 @@ enum Task {
     Test(test::Arguments),
     /// Boot the kernel matrix in QEMU and run the system layers, or a command, in it
     Vm(vm::Arguments),
+    /// Measure what an effect costs, beside the floor, on this kernel or in a machine
+    Bench(bench::Arguments),
     /// Check dependency direction, file sizes, docs and unsafe code
     Check(check::Arguments),
     /// Write the generated reference pages, or check that they are current
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Vm(arguments) => vm::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Check(arguments) => check::run(&arguments),
         Task::Generate(arguments) => generate::run(&arguments),
     };

@@ -52,13 +52,32 @@ pub(crate) fn build() -> Result<Statics> {
     Ok(Statics { belljar, actor, layers: built.tests })
 }
 
+/// Builds the benchmark of crate `tests`, optimised as what is shipped.
+///
+/// # Errors
+///
+/// When it does not build.
+pub(crate) fn bench() -> Result<PathBuf> {
+    executables(cargo("bench").args([
+        "--package",
+        "tests",
+        "--features",
+        "bench",
+        "--bench",
+        "effects",
+        "--no-run",
+    ]))?
+    .take("effects")
+}
+
 /// Cargo for static programs, with debug information left out: machines load them at each boot.
 fn cargo(subcommand: &str) -> Command {
     let mut command = programs::cargo();
     command
         .arg(subcommand)
         .args(["--target", TARGET, "--message-format", "json-render-diagnostics"])
-        .args(["--config", "profile.dev.strip=\"debuginfo\"", "--target-dir"])
+        .args(["--config", "profile.dev.strip=\"debuginfo\""])
+        .args(["--config", "profile.release.strip=\"debuginfo\"", "--target-dir"])
         .arg(project::target().join("vm/build"))
         .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static");
     command
@@ -88,7 +107,7 @@ fn executables(command: &mut Command) -> Result<Executables> {
             .with_context(|| format!("not a message of cargo: {line}"))?;
         let (Some(target), Some(path)) = (message.target, message.executable) else { continue };
         match target.kind.first().map(String::as_str) {
-            Some("bin") => found.binaries.push((target.name, path)),
+            Some("bin" | "bench") => found.binaries.push((target.name, path)),
             Some("test") => found.tests.push((target.name, path)),
             _ => {}
         }
