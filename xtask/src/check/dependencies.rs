@@ -31,8 +31,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("scenarios", &["journal", "policy", "sandbox"]),
     ("scoring", &["journal", "policy"]),
     // The tests drive the binary; what they read of it are the formats of its files. The verifier
-    // layer loads the observer's programs.
-    ("tests", &["ebpf-common", "journal", "observer"]),
+    // layer loads the observer's programs, the benchmark attaches them to cgroups of its own.
+    ("tests", &["ebpf-common", "journal", "observer", "sandbox"]),
     ("xtask", &[]),
 ];
 
