@@ -93,6 +93,8 @@ pub(crate) fn finish(scratch: &mut Scratch, judgement: Judgement) {
         scratch.record.flags |= record_flags::IO_URING;
     }
     emit::emit(scratch, if judgement.refuses() { -1 } else { OUTCOME_UNKNOWN });
+    // No program of ours sees the end of this syscall, and the next one's is not this record's.
+    scratch.stage = stage::NONE;
 }
 
 /// Which kind of record a syscall makes.
