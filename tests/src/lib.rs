@@ -13,6 +13,7 @@ pub mod expect;
 pub mod record;
 pub mod run;
 pub mod traces;
+pub mod whole;
 pub mod world;
 
 /// Prints why a test cannot run here. A test that prints this and returns counts as skipped.

@@ -20,6 +20,7 @@ use tests::{
     record::{Act, Record},
     run::{Ended, Invocation},
     traces,
+    whole::until_whole,
     world::{World, words},
 };
 
@@ -244,6 +245,10 @@ fn run(world: &World, tier: u8, cases: &[Case]) -> Ended {
 }
 
 fn matrix(tier: Tier) {
+    until_whole(|| check_matrix(tier));
+}
+
+fn check_matrix(tier: Tier) {
     let world = World::new();
     let explanation = explain(&world, tier.number());
     let mut host = Bystander::start(&world.actor(), 65_534);

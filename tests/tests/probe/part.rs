@@ -15,6 +15,7 @@ use tests::{
     record::{Act, Record},
     run::Invocation,
     traces,
+    whole::SKIPPED,
     world::World,
 };
 
@@ -146,7 +147,7 @@ impl Shared {
         self.record.assert_accounted();
         // Linux 7.3 may interrupt a program on a tracepoint by another task, and then skips it for
         // that one. Where it did so, the record must not pass for a whole one.
-        let skipped = self.record.evidence.problems.iter().any(|it| it.contains("skipped probes"));
+        let skipped = self.record.evidence.problems.iter().any(|it| it.contains(SKIPPED));
         assert_eq!(self.record.evidence.complete, !skipped, "{:?}", self.record.evidence);
         assert_eq!(self.record.verdict(), if skipped { "invalid" } else { "misaligned" });
     }

@@ -16,6 +16,7 @@ use tests::{
     record::Act,
     run::{Invocation, Running},
     skip, traces,
+    whole::until_whole,
     world::{World, words},
 };
 
@@ -48,6 +49,10 @@ fn leaf(running: &Running) -> std::path::PathBuf {
 
 #[test]
 fn what_a_ring_removes_or_renames_is_judged_and_recorded_like_a_system_call() {
+    until_whole(ring);
+}
+
+fn ring() {
     if !shared()[0].record().has_lsm() {
         return skip("rings are seen by LSM hooks only, and this kernel refuses those");
     }

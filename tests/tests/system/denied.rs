@@ -13,6 +13,7 @@ use tests::{
     expect::path_text,
     run::{Ended, Invocation},
     traces,
+    whole::until_whole,
     world::{World, belljar},
 };
 
@@ -32,6 +33,10 @@ fn overstep(world: &World, bystander: &Bystander, file: &Path) -> Ended {
 
 #[test]
 fn a_kill_and_a_removal_above_the_tier_do_not_happen_and_are_on_record() {
+    until_whole(kill_and_removal);
+}
+
+fn kill_and_removal() {
     let world = World::new();
     let file = world.file("data/backup");
     let mut bystander = Bystander::start(&world.actor(), 0);

@@ -19,6 +19,7 @@ use tests::{
     record::Record,
     run::{Ended, Invocation, Running},
     traces,
+    whole::until_whole,
     world::World,
 };
 
@@ -75,6 +76,10 @@ fn check_invalid(world: &World, ended: &Ended, reason: &str, files: &[&str]) -> 
 
 #[test]
 fn sigterm_ends_a_run_in_order_and_its_metrics_are_served_until_then() {
+    until_whole(end_by_sigterm);
+}
+
+fn end_by_sigterm() {
     let world = World::new();
     let running = waiting(&world, "run");
     let text = scrape(&running);

@@ -3,10 +3,14 @@
 use std::fs;
 
 use journal::{Enforcer, Verb, Verdict};
-use tests::{expect::path_text, run::Invocation, traces, world::World};
+use tests::{expect::path_text, run::Invocation, traces, whole::until_whole, world::World};
 
 #[test]
 fn a_daemon_that_acts_two_calls_later_is_its_starters() {
+    until_whole(daemon);
+}
+
+fn daemon() {
     let world = World::new();
     let (work, signs) = (world.directory("work"), world.directory("signs"));
     let (file, data) = (world.file("work/file"), world.file("data/file"));
