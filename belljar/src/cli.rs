@@ -157,6 +157,33 @@ pub(crate) enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Say what another policy would have said to a recorded run
+    Simulate {
+        /// The run directory
+        directory: PathBuf,
+        /// The other policy (default: the shipped policy)
+        #[arg(long)]
+        policy: Option<PathBuf>,
+        /// At another tier than the run's
+        #[arg(long)]
+        tier: Option<u8>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say where two policies differ, at which tiers
+    Diff {
+        /// The one
+        before: PathBuf,
+        /// The other
+        after: PathBuf,
+        /// With the components of this scenario
+        #[arg(long, default_value = "bare")]
+        scenario: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the shipped policy
     Default,
 }

@@ -12,6 +12,7 @@
 
 mod check;
 mod compile;
+mod diff;
 pub mod explain;
 pub mod labels;
 pub mod landlock;
@@ -24,6 +25,7 @@ pub mod seccomp;
 pub use ebpf_common::Label;
 
 pub use compile::{CompileError, Compiled, UnknownComponent};
+pub use diff::{Difference, diff};
 pub use ebpf_common::Tier;
 pub use explain::{HostCapabilities, explain};
 pub use labels::{LabelledRoot, PathLabels};

@@ -18,10 +18,12 @@ mod page;
 mod paper;
 mod scale;
 mod sentences;
+mod simulation;
 mod tables;
 mod telling;
 mod text;
 mod timeline;
 
 pub use page::page;
+pub use simulation::simulation;
 pub use text::text;

@@ -16,8 +16,10 @@ pub mod record;
 pub mod report;
 mod score;
 mod sentence;
+pub mod simulate;
 
 pub use class::Class;
 pub use record::{Record, RecordError};
 pub use report::{Report, RunVerdict};
 pub use score::{score, score_run};
+pub use simulate::{SimulateError, Simulation, simulate};

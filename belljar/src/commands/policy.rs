@@ -1,5 +1,6 @@
 //! `belljar policy`.
 
+use journal::RunDir;
 use policy::explain::{explain, render_table};
 
 use crate::{
@@ -37,9 +38,49 @@ pub(crate) fn policy(command: PolicyCommand) -> Result<(), Failure> {
                 }
             }
         }
+        PolicyCommand::Simulate { directory, policy, tier, json } => {
+            let directory = RunDir::open(directory).or_exit(Exit::Data)?;
+            let policy = read_policy(policy.as_deref())?;
+            let tier = tier.map(read_tier).transpose()?;
+            let simulation = scoring::simulate(&directory, &policy, tier).or_exit(Exit::Data)?;
+            if json {
+                outln!("{}", serde_json::to_string_pretty(&simulation).or_exit(Exit::Software)?);
+            } else {
+                out!("{}", report::simulation(&simulation));
+            }
+        }
+        PolicyCommand::Diff { before, after, scenario, json } => {
+            let (before, after) = (read_policy(Some(&before))?, read_policy(Some(&after))?);
+            let differences =
+                policy::diff(&before, &after, &components(&scenario)?).map_err(Failure::in_file)?;
+            if json {
+                outln!("{}", serde_json::to_string_pretty(&differences).or_exit(Exit::Software)?);
+            } else if differences.is_empty() {
+                outln!("The two say the same of every verb and label at every tier.");
+            } else {
+                for difference in &differences {
+                    out!("{}", difference_line(difference));
+                }
+            }
+        }
         PolicyCommand::Default => out!("{}", policy::Policy::shipped().source()),
     }
     Ok(())
+}
+
+/// `kill host, tiers 2 3 4 5: allow became deny (why)`.
+fn difference_line(difference: &policy::Difference) -> String {
+    let tiers: Vec<_> = difference.tiers.iter().map(|tier| tier.number().to_string()).collect();
+    format!(
+        "{} {}, {} {}: {} became {} ({})\n",
+        difference.verb,
+        difference.label,
+        if tiers.len() == 1 { "tier" } else { "tiers" },
+        tiers.join(" "),
+        difference.before,
+        difference.after,
+        journal::escape::visible(&difference.reason),
+    )
 }
 
 fn components(scenario: &str) -> Result<Vec<String>, Failure> {
