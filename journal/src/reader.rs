@@ -113,15 +113,10 @@ impl<T: DeserializeOwned> Iterator for Lines<T> {
         if self.ended {
             return None;
         }
-        let path = self.raw.path.clone();
         match self.raw.next_line() {
-            Ok(Some((line, text))) => {
-                Some(serde_json::from_slice(text).map_err(|source| LineError::Malformed {
-                    path,
-                    line,
-                    source,
-                }))
-            }
+            Ok(Some((line, text))) => Some(serde_json::from_slice(text).map_err(|source| {
+                LineError::Malformed { path: self.raw.path.clone(), line, source }
+            })),
             Ok(None) => {
                 self.ended = true;
                 None
