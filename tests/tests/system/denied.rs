@@ -17,6 +17,9 @@ use tests::{
     world::{World, belljar},
 };
 
+/// Ignored where nobody asks for it: should a run ever reach somebody, no harm is done.
+const SIGURG: &str = "23";
+
 /// A user who is nobody here.
 const NOBODY: u32 = 65_534;
 
@@ -131,4 +134,31 @@ pub(crate) fn public_binary(world: &World) -> PathBuf {
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("root owns the world");
     }
     copy
+}
+
+#[test]
+fn a_signal_to_everybody_is_on_record_though_it_reaches_nobody() {
+    until_whole(signal_to_everybody);
+}
+
+fn signal_to_everybody() {
+    let world = World::new();
+    let mut bystander = Bystander::start(&world.actor(), 0);
+    let ended = Invocation::run(&world, "run")
+        .tier(1, "enforce")
+        .args(["--no-metrics", "--"])
+        .args([world.actor()])
+        .args(["kill", "-1", SIGURG])
+        .finish();
+    let record = ended.record();
+    record.assert_whole();
+    // The kernel calls it a success, though it refused each one.
+    let kills: Vec<_> = record.of(Verb::Kill).collect();
+    let [kill] = kills.as_slice() else { panic!("{kills:?}") };
+    assert_eq!((kill.object.label.as_str(), kill.object.tgid), ("host", Some(-1)));
+    assert_eq!((kill.verdict, kill.outcome.as_deref()), (Verdict::Deny, Some("EPERM")));
+    assert_eq!((kill.disposition, kill.enforcer), (Disposition::Prevented, Some(Enforcer::Dac)));
+    assert!(bystander.is_alive());
+    assert_eq!(record.classes(), ["overreach"]);
+    ended.assert_code(80);
 }
