@@ -12,8 +12,13 @@ pub const SKIPPED: &str = "the kernel skipped";
 
 const TRIES: u32 = 4;
 
-/// Whether this kernel preempts tracing programs.
-fn preempts() -> bool {
+/// Whether this kernel preempts tracing programs, and so may skip one.
+///
+/// # Panics
+///
+/// When the kernel does not tell its release.
+#[must_use]
+pub fn preempts() -> bool {
     let release = nix::sys::utsname::uname().expect("the kernel tells its release");
     let release = release.release().to_string_lossy();
     release.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|it: u32| it >= 7)
