@@ -18,7 +18,7 @@ const EXPECTED: [&str; 4] = ["verifier", "probe", "tier", "system"];
 /// A layer that takes longer on the host hangs.
 const HOST_DEADLINE: Duration = Duration::from_secs(300);
 /// All layers of one machine together; without KVM they take some ten times as long as on the host.
-const VM_DEADLINE: Duration = Duration::from_secs(300);
+const VM_DEADLINE: Duration = Duration::from_secs(900);
 /// Machines at a time: the tests in one keep a little more than one processor busy.
 const AT_ONCE: usize = 2;
 
