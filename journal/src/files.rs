@@ -1,7 +1,9 @@
 //! The one module that knows files: a run directory's names, and how each is read and written.
 //!
-//! The directory and everything in it belong to the user who runs Belljar, mode 0700 and 0600:
-//! paths and arguments of other people's processes may be in there. JSON files are replaced whole,
+//! The directory and everything in it belong to the user who runs Belljar, mode 0711 and 0600:
+//! paths and arguments of other people's processes may be in there. Others may pass through the
+//! directory, and no more: where the kernel let nobody in, it would refuse an agent's attempt before
+//! any hook could tell what it was on. JSON files are replaced whole,
 //! so a reader sees the old one or the new one. Journals are appended to; see [`crate::writer`].
 
 use std::{
@@ -107,6 +109,9 @@ pub(crate) fn os<'a>(
     move |source| FileError::Os { action, path: path.to_owned(), source }
 }
 
+/// Others can pass through, and neither list nor change anything.
+const DIRECTORY_MODE: u32 = 0o711;
+
 /// A run directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDir {
@@ -125,7 +130,7 @@ impl RunDir {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             fs::create_dir_all(parent).map_err(os("create", parent))?;
         }
-        match DirBuilder::new().mode(0o700).create(&path) {
+        match DirBuilder::new().mode(DIRECTORY_MODE).create(&path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let metadata = fs::metadata(&path).map_err(os("open", &path))?;
@@ -135,7 +140,7 @@ impl RunDir {
                 if fs::read_dir(&path).map_err(os("read", &path))?.next().is_some() {
                     return Err(FileError::NotEmpty { path });
                 }
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
+                fs::set_permissions(&path, fs::Permissions::from_mode(DIRECTORY_MODE))
                     .map_err(os("close to others", &path))?;
             }
             Err(source) => return Err(os("create", &path)(source)),
@@ -380,7 +385,7 @@ fn create_key(path: &Path) -> Result<(), KeyError> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         DirBuilder::new()
             .recursive(true)
-            .mode(0o700)
+            .mode(DIRECTORY_MODE)
             .create(parent)
             .map_err(key_os("create a directory for", path))?;
     }

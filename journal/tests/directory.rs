@@ -98,9 +98,9 @@ fn a_run_directory_and_its_files_are_their_owners_alone() {
     let empty = temp.path().join("empty");
     fs::create_dir(&empty).unwrap();
     fs::set_permissions(&empty, fs::Permissions::from_mode(0o755)).unwrap();
-    assert_eq!(mode(RunDir::create(empty).unwrap().path()), 0o700);
+    assert_eq!(mode(RunDir::create(empty).unwrap().path()), 0o711);
     let (_temp, directory, _) = signed();
-    assert_eq!(mode(directory.path()), 0o700);
+    assert_eq!(mode(directory.path()), 0o711);
     for entry in fs::read_dir(directory.path()).unwrap() {
         assert_eq!(mode(&entry.unwrap().path()), 0o600);
     }

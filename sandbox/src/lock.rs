@@ -38,7 +38,8 @@ impl OwnerLock {
     pub(crate) fn take(path: &Path) -> Result<Option<Self>, LockError> {
         let error = |source| LockError { path: path.to_owned(), source };
         if let Some(directory) = path.parent() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(error)?;
+            // Others may pass through: what an agent tries in there then reaches the probes' hooks.
+            fs::DirBuilder::new().recursive(true).mode(0o711).create(directory).map_err(error)?;
         }
         loop {
             let file = OpenOptions::new()
