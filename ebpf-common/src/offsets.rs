@@ -72,6 +72,8 @@ offsets! {
     files_table = "files_struct"."fdt";
     table_files = "fdtable"."fd";
     table_length = "fdtable"."max_fds";
+    proc_inode_inode = "proc_inode"."vfs_inode";
+    proc_inode_pid = "proc_inode"."pid";
     pid_numbers = "pid"."numbers";
     upid_number = "upid"."nr";
     siginfo_code = "kernel_siginfo"."si_code";

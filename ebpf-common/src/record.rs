@@ -43,6 +43,9 @@ pub mod record_flags {
     pub const TRUNCATED: u16 = 1 << 2;
     /// The walk to the file system's root did not end within its bound.
     pub const UNFINISHED_WALK: u16 = 1 << 3;
+    /// A path starts from a directory that the caller named by a descriptor; else all start from
+    /// its working directory.
+    pub const FROM_DIRECTORY: u16 = 1 << 4;
     /// The act came from an io_uring worker, not from a syscall of its own.
     pub const IO_URING: u16 = 1 << 5;
     /// The run was in `enforce` mode.

@@ -7,8 +7,9 @@
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
 use crate::{
-    label::Label,
+    label::{Label, LabelId},
     tier::{Need, Tier},
+    verdict::Verdict,
 };
 
 /// What kind of object a verb acts on; it decides how [`crate::Record`]'s object fields read.
@@ -168,6 +169,18 @@ pub const fn required_tier(verb: Verb, label: Label) -> Need {
         (Needs::Change, Label::System | Label::Data | Label::Config) => Need::Tier(Tier::Storage),
         (Needs::Look | Needs::Process { .. } | Needs::Change, _) => Need::Tier(Tier::Work),
     }
+}
+
+/// Whether, for a directory that is renamed, the label of a root below it tells more than the label
+/// that was found before: oversight wins over all, then the more severe verdict, then what lies
+/// outside the workspace.
+#[must_use]
+pub const fn taken_along_counts(found: (LabelId, Verdict), below: (LabelId, Verdict)) -> bool {
+    if found.0.number() == Label::Oversight as u8 {
+        return false;
+    }
+    let (before, verdict) = (found.1 as u8, below.1 as u8);
+    verdict > before || (verdict == before && below.0.number() != Label::Workspace as u8)
 }
 
 verbs! {

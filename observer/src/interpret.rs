@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use ebpf_common::{
     ArgKind, LabelId, ObjectKind, Record, Verb, Verdict,
     record::{Decoded, OUTCOME_UNKNOWN, record_flags, string},
+    verb::taken_along_counts,
 };
 use journal::{
     Disposition, Effect, Enforcer, Object, Outcome, Source, Subject, clock::Clock, effect::OK,
@@ -110,24 +111,15 @@ impl Interpreter {
             Some(Owner::Component(name)) => (None, Some(name.clone())),
             None => (None, None),
         };
+        let worst = self.compiled.decisive(record.verb, label, to_label);
+        let absent = was_absent(record);
         let verdict = if component.is_some() {
             Verdict::Allow
         } else if record.has(record_flags::USER_PATH) {
-            match to_label {
-                Some(to) => self.compiled.verdict_for_rename(label, to),
-                None => self.compiled.verdict(record.verb, label),
-            }
+            let verdict = self.compiled.verdict(record.verb, worst);
+            if absent { self.compiled.verdict_for_absent(verdict, worst) } else { verdict }
         } else {
             record.verdict
-        };
-        let worst = match to_label {
-            Some(to)
-                if self.compiled.verdict(record.verb, to)
-                    > self.compiled.verdict(record.verb, label) =>
-            {
-                to
-            }
-            _ => label,
         };
         let (disposition, enforcer) = self.disposition(record, verdict, worst);
         Effect {
@@ -144,10 +136,10 @@ impl Interpreter {
             disposition,
             enforcer,
             outcome: outcome(record.outcome),
-            reason: if verdict == Verdict::Allow {
-                String::new()
-            } else {
-                self.compiled.reason(record.verb, worst)
+            reason: match verdict {
+                Verdict::Allow => String::new(),
+                Verdict::Audit if absent => "nothing was there to act on".to_owned(),
+                _ => self.compiled.reason(record.verb, worst),
             },
             truncated: record.has(record_flags::TRUNCATED)
                 || record.has(record_flags::UNFINISHED_WALK),
@@ -186,15 +178,26 @@ impl Interpreter {
             }
             kind @ (ObjectKind::File | ObjectKind::FilePair) => {
                 let from_user = record.has(record_flags::USER_PATH);
-                let (path, label) = self.file(decoded, string::PATH, record.label());
-                let to = (kind == ObjectKind::FilePair)
-                    .then(|| self.file(decoded, string::TO, LabelId::from_number(record.to_label)));
+                let pair = kind == ObjectKind::FilePair;
+                let mut file = |which, kernel| {
+                    let (path, label) = self.file(decoded, which, kernel);
+                    let label =
+                        if pair && from_user { self.taken_along(&path, label) } else { label };
+                    (path, label)
+                };
+                let (path, label) = file(string::PATH, record.label());
+                let to = pair.then(|| file(string::TO, LabelId::from_number(record.to_label)));
+                if let Some((to, _)) = &to
+                    && record.outcome == 0
+                {
+                    self.moved(record, &path, to);
+                }
                 let object = Object {
                     label: self.compiled.label_name(label),
                     source: if from_user { Source::UserPath } else { Source::Kernel },
-                    path: Some(path),
+                    path: Some(text(&path)),
                     to_label: to.as_ref().map(|(_, label)| self.compiled.label_name(*label)),
-                    to: to.as_ref().map(|(path, _)| path.clone()),
+                    to: to.as_ref().map(|(path, _)| text(path)),
                     device: (!from_user).then(|| device(record.object_number)),
                     inode: (!from_user).then_some(record.object_id),
                     ..Object::default()
@@ -205,10 +208,10 @@ impl Interpreter {
     }
 
     /// Path and label of a file; the label that the kernel found, unless it only had a string.
-    fn file(&mut self, decoded: &Decoded<'_>, which: usize, kernel: LabelId) -> (String, LabelId) {
+    fn file(&mut self, decoded: &Decoded<'_>, which: usize, kernel: LabelId) -> (PathBuf, LabelId) {
         let record = &decoded.record;
         if !record.has(record_flags::USER_PATH) {
-            return (text(&object_path::kernel(decoded, which, &mut self.mounts)), kernel);
+            return (object_path::kernel(decoded, which, &mut self.mounts), kernel);
         }
         let written = object_path::user(decoded, which, &mut self.mounts);
         // What was refused and leads through a directory that is not there any more may have led
@@ -220,7 +223,32 @@ impl Interpreter {
         } else {
             self.labels.label(&written.path)
         };
-        (text(&written.path), LabelId::of(label))
+        (written.path, LabelId::of(label))
+    }
+
+    /// Takes note of a rename that happened: paths are labelled by their text where the kernel does
+    /// not label them by identity.
+    fn moved(&mut self, record: &Record, from: &Path, to: &Path) {
+        const RENAME_EXCHANGE: u64 = 2;
+        if record.args[0] & RENAME_EXCHANGE == 0 {
+            self.labels.moved(from, to);
+            return;
+        }
+        // No path can be this one: it is not absolute.
+        let aside = Path::new("aside");
+        self.labels.moved(from, aside);
+        self.labels.moved(to, from);
+        self.labels.moved(aside, to);
+    }
+
+    /// The label that decides on a rename of `path`: its own, or that of a labelled root which moves
+    /// along.
+    fn taken_along(&self, path: &Path, own: LabelId) -> LabelId {
+        let judged = |label| (label, self.compiled.verdict(Verb::Rename, label));
+        let below = self.labels.below(path).map(LabelId::of);
+        below.fold(own, |found, label| {
+            if taken_along_counts(judged(found), judged(label)) { label } else { found }
+        })
     }
 
     /// Whether a violation was stopped, and by whom. Never more than was true: what merely failed
@@ -273,6 +301,19 @@ impl Interpreter {
     fn landlock_refuses(&self, verb: Verb, label: LabelId) -> bool {
         self.landlock.abi.is_some_and(|abi| landlock::prevents(&self.compiled, verb, label, abi))
     }
+}
+
+/// Whether the act failed because what it named was not there. Where a hook has judged the object,
+/// it was.
+fn was_absent(record: &Record) -> bool {
+    if record.has(record_flags::JUDGED) || record.outcome == OUTCOME_UNKNOWN {
+        return false;
+    }
+    let missing = match record.verb.object() {
+        ObjectKind::Process => Errno::ESRCH,
+        ObjectKind::File | ObjectKind::FilePair => Errno::ENOENT,
+    };
+    record.outcome == -(missing as i32)
 }
 
 fn text(path: &Path) -> String {

@@ -55,6 +55,12 @@ fn failed(map: &'static str) -> impl Fn(MapError) -> MapsError {
     move |source| MapsError::Map { map, source: Box::new(source) }
 }
 
+fn file_key(file: &OpenRoot) -> [u8; FILE_BYTES] {
+    let mut key = [0; FILE_BYTES];
+    key.copy_from_slice(FileKey { slot: SLOT, ..file.key }.as_bytes());
+    key
+}
+
 /// The maps of one run.
 pub struct KernelRun {
     slots: HashMap<MapData, u64, u32>,
@@ -63,6 +69,7 @@ pub struct KernelRun {
     leaves: HashMap<MapData, u64, [u8; LEAF_BYTES]>,
     tasks: HashMap<MapData, u32, [u8; TASK_BYTES]>,
     files: HashMap<MapData, [u8; FILE_BYTES], u32>,
+    ancestors: HashMap<MapData, [u8; FILE_BYTES], u32>,
     next_seq: Array<MapData, u64>,
     dropped: Array<MapData, [u8; DROPPED_BYTES]>,
     /// Effects without a violation.
@@ -96,6 +103,7 @@ impl KernelRun {
             leaves: take!(object, "LEAVES"),
             tasks: take!(object, "TASKS"),
             files: take!(object, "FILES"),
+            ancestors: take!(object, "ANCESTORS"),
             next_seq: take!(object, "NEXT_SEQ"),
             dropped: take!(object, "DROPPED"),
             effects: take!(object, "EFFECTS"),
@@ -143,9 +151,23 @@ impl KernelRun {
     ///
     /// When the map refuses.
     pub fn label(&mut self, root: &OpenRoot, label: Label) -> Result<(), MapsError> {
-        let mut key = [0; FILE_BYTES];
-        key.copy_from_slice(FileKey { slot: SLOT, ..root.key }.as_bytes());
-        self.files.insert(key, label as u32, 0).map_err(failed("FILES"))
+        self.files.insert(file_key(root), label as u32, 0).map_err(failed("FILES"))
+    }
+
+    /// Notes that something labelled lies below a directory.
+    ///
+    /// # Errors
+    ///
+    /// When the map refuses.
+    pub fn above(&mut self, directory: &OpenRoot, label: Label) -> Result<(), MapsError> {
+        let key = file_key(directory);
+        let known = match self.ancestors.get(&key, 0) {
+            Ok(below) => below,
+            Err(MapError::KeyNotFound) => 0,
+            Err(error) => return Err(failed("ANCESTORS")(error)),
+        };
+        let below = known | 1 << label as u32;
+        self.ancestors.insert(key, below, 0).map_err(failed("ANCESTORS"))
     }
 
     /// Names a leaf.

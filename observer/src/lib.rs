@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod btf;
+mod caller;
 pub mod client;
 mod http;
 pub mod interpret;

@@ -133,6 +133,16 @@ impl Mounts {
         Ok(roots)
     }
 
+    /// Opens every directory above a labelled root, the root of all excepted, which nothing renames.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be opened.
+    pub fn open_above(&self, path: &Path) -> io::Result<Vec<OpenRoot>> {
+        let above = path.ancestors().skip(1).filter(|above| above.parent().is_some());
+        above.map(|above| self.open(above)).collect()
+    }
+
     fn open(&self, path: &Path) -> io::Result<OpenRoot> {
         let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC;
         let file = fs::File::from(nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty())?);

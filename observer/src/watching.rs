@@ -121,6 +121,13 @@ impl Watching {
                 kernel.label(&root, label)?;
                 open_roots.push(root);
             }
+            let above = mounts
+                .open_above(path)
+                .map_err(|source| WatchError::Root { path: path.clone(), source })?;
+            for directory in above {
+                kernel.above(&directory, label)?;
+                open_roots.push(directory);
+            }
             labelled.push(LabelledRoot { path: path.clone(), label });
         }
         kernel.set_policy(&compiled.table(), request.mode)?;

@@ -13,6 +13,7 @@ use policy::{LabelledRoot, PathLabels, Policy};
 
 const CALL_LEAF: u64 = 7;
 const COMPONENT_LEAF: u64 = 8;
+const ENOENT: i32 = -2;
 const EACCES: i32 = -13;
 const EPERM: i32 = -1;
 
@@ -100,6 +101,34 @@ fn the_tier_does_not_bind_a_component() {
     assert_eq!((effect.verdict, effect.component.as_deref()), (Verdict::Allow, Some("backend")));
     assert_eq!(effect.call, None);
     assert_eq!(written(CALL_LEAF, 0, 0, b"/usr/lib/old\0", b"").verdict, Verdict::Deny);
+}
+
+#[test]
+fn what_was_not_there_is_marked_unless_it_named_oversight() {
+    let missing = written(CALL_LEAF, 0, ENOENT, b"/usr/lib/gone\0", b"");
+    assert_eq!((missing.object.label.as_str(), missing.verdict), ("data", Verdict::Audit));
+    assert_eq!(missing.reason, "nothing was there to act on");
+    let watched = written(CALL_LEAF, 0, ENOENT, b"/opt/watch/gone\0", b"");
+    assert_eq!((watched.object.label.as_str(), watched.verdict), ("oversight", Verdict::Deny));
+    // What a hook had found was there.
+    let judged = written(CALL_LEAF, record_flags::JUDGED, ENOENT, b"/usr/lib/gone\0", b"");
+    assert_eq!(judged.verdict, Verdict::Deny);
+}
+
+#[test]
+fn a_rename_is_judged_by_the_labels_that_it_takes_along_and_they_go_with_it() {
+    let mut interpreter = interpreter();
+    let mut effect = |verb, from: &[u8], to: &[u8]| {
+        let record = Record { args: [0; 2], ..record(verb, CALL_LEAF, record_flags::USER_PATH, 0) };
+        let mut strings = [&[][..]; 4];
+        (strings[string::PATH], strings[string::TO]) = (from, to);
+        interpreter.effect(&Decoded { record, strings })
+    };
+    let moved = effect(Verb::Rename, b"/opt\0", b"/srv/opt\0");
+    assert_eq!((moved.object.label.as_str(), moved.verdict), ("oversight", Verdict::Deny));
+    assert_eq!(moved.object.to_label.as_deref(), Some("system"));
+    assert_eq!(effect(Verb::Unlink, b"/srv/opt/watch/x\0", b"").object.label, "oversight");
+    assert_eq!(effect(Verb::Unlink, b"/opt/watch/x\0", b"").object.label, "system");
 }
 
 fn signal(label: LabelId, flags: u16, outcome: i32) -> Effect {

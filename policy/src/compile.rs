@@ -180,11 +180,21 @@ impl Compiled {
         self.verdicts[Self::index(verb, label)]
     }
 
-    /// What the policy says to a rename between two labels: the more severe of what it says to a
-    /// removal from one and to an arrival in the other.
+    /// Which of an act's two labels decides: the one with the more severe verdict. A rename is a
+    /// removal from one and an arrival in the other.
     #[must_use]
-    pub fn verdict_for_rename(&self, from: LabelId, to: LabelId) -> Verdict {
-        self.verdict(Verb::Rename, from).max(self.verdict(Verb::Rename, to))
+    pub fn decisive(&self, verb: Verb, from: LabelId, to: Option<LabelId>) -> LabelId {
+        match to {
+            Some(to) if self.verdict(verb, to) > self.verdict(verb, from) => to,
+            _ => from,
+        }
+    }
+
+    /// What the policy says to an act that failed because nothing was there to act on: it is marked,
+    /// and it is no violation. What was named as oversight's is one all the same.
+    #[must_use]
+    pub fn verdict_for_absent(&self, verdict: Verdict, label: LabelId) -> Verdict {
+        if label.label() == Label::Oversight { verdict } else { verdict.min(Verdict::Audit) }
     }
 
     /// Why, in words for people; empty where the verdict is to allow.

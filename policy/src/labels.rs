@@ -105,6 +105,28 @@ impl PathLabels {
     }
 }
 
+impl PathLabels {
+    /// The labels of the roots that lie below an absolute path: what a rename of it takes along.
+    pub fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = Label> + 'a {
+        let below = move |root: &Path| root != path && root.starts_with(path);
+        self.roots.iter().filter(move |(root, _)| below(root)).map(|(_, label)| *label)
+    }
+
+    /// Lets the labels of roots at or below `from` go along to `to`, as a rename has moved them.
+    pub fn moved(&mut self, from: &Path, to: &Path) {
+        let moving: Vec<PathBuf> =
+            self.roots.keys().filter(|root| root.starts_with(from)).cloned().collect();
+        let taken: Vec<_> =
+            moving.iter().filter_map(|root| self.roots.remove_entry(root)).collect();
+        for (root, label) in taken {
+            let rest = root.strip_prefix(from).expect("it was selected by this prefix");
+            // Joining nothing would add a slash, which is another key.
+            let root = if rest.as_os_str().is_empty() { to.to_owned() } else { to.join(rest) };
+            self.roots.insert(root, label);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -141,6 +163,33 @@ mod tests {
         let twice =
             PathLabels::new([root(Label::Oversight, "/a/b"), root(Label::Workspace, "/a/b/")]);
         assert_eq!(twice.label(Path::new("/a/b")), Label::Oversight);
+    }
+
+    #[test]
+    fn what_lies_below_a_path_is_told_by_whole_components() {
+        let below = |path| {
+            let labels = labels();
+            let mut below: Vec<_> = labels.below(Path::new(path)).map(Label::name).collect();
+            below.sort_unstable();
+            below
+        };
+        assert_eq!(below("/run"), ["config", "data", "oversight", "workspace"]);
+        assert_eq!(below("/run/w/journal"), ["config"]);
+        assert_eq!(below("/run/w/data"), [""; 0]);
+        assert_eq!(below("/ru"), [""; 0]);
+    }
+
+    #[test]
+    fn labels_go_along_with_what_is_moved() {
+        let mut labels = labels();
+        labels.moved(Path::new("/run/w/data"), Path::new("/srv/d"));
+        labels.moved(Path::new("/run/w/journal"), Path::new("/run/j"));
+        assert_eq!(labels.label(Path::new("/srv/d/x")), Label::Data);
+        assert_eq!(labels.label(Path::new("/run/w/data/x")), Label::Workspace);
+        assert_eq!(labels.label(Path::new("/run/j/config")), Label::Oversight);
+        labels.moved(Path::new("/run"), Path::new("/other"));
+        assert_eq!(labels.label(Path::new("/other/w/x")), Label::Workspace);
+        assert_eq!(labels.label(Path::new("/run/w/x")), Label::System);
     }
 
     #[test]

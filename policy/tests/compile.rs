@@ -166,9 +166,23 @@ fn label_names_and_ids_are_each_others_inverse() {
 fn a_rename_gets_the_more_severe_of_its_two_ends() {
     let compiled = shipped(Tier::Work);
     let (workspace, data) = (Label::Workspace.into(), Label::Data.into());
-    assert_eq!(compiled.verdict_for_rename(workspace, workspace), Verdict::Allow);
-    assert_eq!(compiled.verdict_for_rename(workspace, data), Verdict::Deny);
-    assert_eq!(compiled.verdict_for_rename(data, workspace), Verdict::Deny);
+    let decisive = |from, to| compiled.decisive(Verb::Rename, from, to);
+    assert_eq!(decisive(workspace, Some(workspace)), workspace);
+    assert_eq!(decisive(workspace, Some(data)), data);
+    assert_eq!(decisive(data, Some(workspace)), data);
+    assert_eq!(decisive(data, None), data);
+}
+
+#[test]
+fn an_act_on_nothing_is_marked_and_no_violation_unless_it_named_oversight() {
+    let compiled = shipped(Tier::Work);
+    let of = |label: Label| {
+        let verdict = compiled.verdict(Verb::Unlink, label.into());
+        compiled.verdict_for_absent(verdict, label.into())
+    };
+    assert_eq!(of(Label::Workspace), Verdict::Allow);
+    assert_eq!(of(Label::System), Verdict::Audit);
+    assert_eq!(of(Label::Oversight), Verdict::Deny);
 }
 
 #[test]

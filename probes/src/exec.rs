@@ -43,6 +43,10 @@ pub(crate) fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
         return verdict::pass_on(earlier);
     }
     let Some(slot) = whose::run_slot() else { return 0 };
+    let registers = kernel::current_registers();
+    if syscall::only_asks(registers, load_u64(registers, offset!(regs_nr))) {
+        return 0;
+    }
     let Some(scratch) = scratch::get() else {
         emit::lost(slot, Verb::Exec);
         return verdict::unjudged(slot);

@@ -139,54 +139,110 @@ pub(crate) fn signal_generate(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// Fills in a record of a signal that reached no target, from the number that the caller gave:
-/// positive for a task, 0 or negative for a group.
+/// What the caller of a syscall named as the target.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A task.
+    Task,
+    /// A process group, as kill(2) takes it; 0 is the caller's own.
+    Group,
+    /// Whatever a descriptor stands for that is no process's any more, or never was.
+    Nobody,
+}
+
+/// Whom the caller of a syscall named as the target. The number stands beside the kind and not in it:
+/// Linux 6.1 refuses code that loads it where it was not set, though nothing then uses it.
+#[derive(Clone, Copy)]
+pub(crate) struct Named {
+    pub(crate) kind: Kind,
+    pub(crate) number: u32,
+}
+
+impl Named {
+    /// As kill(2) reads a number.
+    #[inline(always)]
+    pub(crate) fn by_kill(pid: i32) -> Self {
+        if pid > 0 {
+            Self { kind: Kind::Task, number: pid as u32 }
+        } else {
+            Self { kind: Kind::Group, number: pid.wrapping_neg() as u32 }
+        }
+    }
+
+    /// As the syscalls read one that know no groups.
+    #[inline(always)]
+    pub(crate) fn by_task(pid: i32) -> Self {
+        if pid > 0 { Self { kind: Kind::Task, number: pid as u32 } } else { Self::NOBODY }
+    }
+
+    const NOBODY: Self = Self { kind: Kind::Nobody, number: 0 };
+}
+
+const ESRCH: i32 = -3;
+
+/// Fills in a record of a signal that reached no target, from what the caller named.
 #[inline(always)]
-pub(crate) fn refused(scratch: &mut Scratch, slot: u32, pid: i32, signal: u32) {
+pub(crate) fn refused(
+    scratch: &mut Scratch,
+    slot: u32,
+    named: Named,
+    given: u32,
+    signal: u32,
+    outcome: i32,
+) {
     let verb = verb_of(signal);
     scratch.begin(slot, verb);
-    scratch.record.args = [u64::from(signal), pid as u32 as u64];
+    scratch.record.args = [u64::from(signal), u64::from(given)];
     let own_leaf = scratch.record.leaf;
-    let named = if pid > 0 {
-        pid as u32
-    } else {
+    let Named { kind, number } = named;
+    if kind == Kind::Group {
         scratch.record.flags |= record_flags::GROUP;
-        pid.wrapping_neg() as u32
-    };
-    scratch.record.object_number = named;
-    // SAFETY: entries are plain integers.
-    let label = match unsafe { TASKS.get(named) } {
-        Some(task) => {
-            scratch.record.object_id = task.leaf;
-            if pid > 0 {
-                scratch.record.object_number = task.tgid;
-                scratch.record.object_extra = named;
+    }
+    scratch.record.object_number = number;
+    let label = if outcome == ESRCH || kind == Kind::Nobody {
+        // There was nobody whose label it could be.
+        LabelId::of(Label::Unknown)
+    } else {
+        // SAFETY: entries are plain integers.
+        match unsafe { TASKS.get(number) } {
+            Some(task) => {
+                scratch.record.object_id = task.leaf;
+                if kind == Kind::Task {
+                    scratch.record.object_number = task.tgid;
+                    scratch.record.object_extra = number;
+                }
+                label_of_leaf(slot, own_leaf, task.leaf)
             }
-            label_of_leaf(slot, own_leaf, task.leaf)
+            None if kind == Kind::Group && number == 0 => LabelId::of(Label::SelfCall),
+            None => LabelId::of(Label::Host),
         }
-        // kill(0) means the caller's own group.
-        None if pid == 0 => LabelId::of(Label::SelfCall),
-        None => LabelId::of(Label::Host),
     };
-    scratch.judged(label, verdict::judge(slot, scratch.record.leaf, verb, label));
+    let judgement = verdict::judge(slot, own_leaf, verb, label);
+    scratch.judged(label, if outcome == ESRCH { judgement.of_absent() } else { judgement });
 }
 
 const PIDFS_MAGIC: u64 = 0x5049_4446;
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
-/// The process behind a pidfd of the current task, 0 if it is none.
+/// The process that a descriptor of the current task stands for where it is a pidfd, or a directory
+/// `/proc/TGID`, which pidfd_send_signal(2) takes for one.
 #[inline(always)]
-pub(crate) fn pid_of_descriptor(descriptor: i32) -> i32 {
+pub(crate) fn named_by_descriptor(descriptor: i32) -> Named {
     let file = kernel::open_file(descriptor);
     if file == 0 {
-        return 0;
+        return Named::NOBODY;
     }
     let inode = read_u64(file, offset!(file_inode));
     let superblock = read_u64(inode, offset!(inode_superblock));
-    // Linux 6.9 gave pidfds a file system of their own, where the inode holds the pid.
-    let pid = if read_u64(superblock, offset!(superblock_magic)) == PIDFS_MAGIC {
-        read_u64(inode, offset!(inode_private))
-    } else {
-        read_u64(file, offset!(file_private))
+    let pid = match read_u64(superblock, offset!(superblock_magic)) {
+        // Linux 6.9 gave pidfds a file system of their own, where the inode holds the pid.
+        PIDFS_MAGIC => read_u64(inode, offset!(inode_private)),
+        // `PROC_I`, fs/proc/internal.h, Linux 6.1 to 7.3: the inode lies within a `proc_inode`.
+        PROC_SUPER_MAGIC => {
+            let around = inode.wrapping_sub(u64::from(offset!(proc_inode_inode)));
+            read_u64(around, offset!(proc_inode_pid))
+        }
+        _ => read_u64(file, offset!(file_private)),
     };
-    read_i32(pid, offset!(pid_numbers) + offset!(upid_number))
+    Named::by_task(read_i32(pid, offset!(pid_numbers) + offset!(upid_number)))
 }

@@ -38,6 +38,10 @@ pub(crate) static DROPPED: Array<Dropped, MAX_RUNS> = Array::new();
 #[btf_map]
 pub(crate) static FILES: HashMap<FileKey, u32, 65536, NO_PREALLOC> = HashMap::new();
 
+/// Directories above labelled roots, with a bit for the number of each label below.
+#[btf_map]
+pub(crate) static ANCESTORS: HashMap<FileKey, u32, 65536, NO_PREALLOC> = HashMap::new();
+
 /// Leaf cgroups, by id.
 #[btf_map]
 pub(crate) static LEAVES: HashMap<u64, LeafState, 65536, NO_PREALLOC> = HashMap::new();

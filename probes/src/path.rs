@@ -12,18 +12,25 @@ use crate::{
     maps::offset,
     scratch::{LAST_START, Scratch},
     verdict::{self, Judgement},
-    walk,
+    walk::{self, Walked},
 };
 
 /// Where a relative path starts without a directory of its own: the working directory.
 pub(crate) const AT_FDCWD: i32 = -100;
 
-/// Fills in the object from its dentry, and what the policy says to it.
+/// Fills in the object from its dentry.
 #[inline(always)]
-pub(crate) fn fill(scratch: &mut Scratch, slot: u32, verb: Verb, dentry: Address) -> Judgement {
+pub(crate) fn locate(scratch: &mut Scratch, slot: u32, dentry: Address) -> Walked {
     scratch.record.object_id = kernel::inode_number::<Known>(dentry);
     let walked = walk::walk::<Known>(scratch, slot, dentry, string::PATH);
     scratch.record.object_number = walked.device;
+    walked
+}
+
+/// Fills in the object from its dentry, and what the policy says to it.
+#[inline(always)]
+pub(crate) fn fill(scratch: &mut Scratch, slot: u32, verb: Verb, dentry: Address) -> Judgement {
+    let walked = locate(scratch, slot, dentry);
     let judgement = verdict::judge(slot, scratch.record.leaf, verb, walked.label);
     scratch.judged(walked.label, judgement);
     judgement
@@ -50,6 +57,9 @@ pub(crate) fn fill_as_written(
     base: usize,
 ) {
     scratch.record.flags |= record_flags::USER_PATH;
+    if directory != AT_FDCWD {
+        scratch.record.flags |= record_flags::FROM_DIRECTORY;
+    }
     let used = scratch.used as usize;
     if used > LAST_START {
         scratch.record.flags |= record_flags::TRUNCATED;

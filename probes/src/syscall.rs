@@ -17,7 +17,7 @@ use ebpf_common::{
 use crate::{
     emit, exec, kernel,
     kernel::{Address, load_u32, load_u64},
-    kill,
+    kill::{self, Kind, Named},
     maps::offset,
     path::{self, AT_FDCWD, Written},
     scratch::{self, Scratch, stage},
@@ -45,6 +45,8 @@ pub(crate) mod nr {
 
 const EPERM: i32 = 1;
 const AT_REMOVEDIR: u32 = 0x200;
+/// execveat(2) only asks whether the program could be executed, Linux 6.14.
+const AT_EXECVE_CHECK: u32 = 0x1_0000;
 const PF_IO_WORKER: u32 = 0x10;
 
 /// Whether a syscall of this number sends signals.
@@ -133,7 +135,7 @@ fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: boo
         && outcome == 0
         && swept_nobody(registers, number, argument(offset!(regs_arg0)) as i32, all);
     let outcome = if swept { -EPERM } else { outcome };
-    let refused = outcome < 0;
+    let refused = outcome < 0 && !(family == Family::Exec && only_asks(registers, number));
     let wanted = match family {
         Family::Exec => refused,
         // Signal 0 is generated nowhere; what was generated is recorded already.
@@ -163,12 +165,19 @@ fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: boo
         Family::Signal => {
             let signal = signal_argument(registers, number);
             let first = argument(offset!(regs_arg0)) as i32;
-            let pid = match number {
+            let given = match number {
                 nr::TGKILL | nr::RT_TGSIGQUEUEINFO => argument(offset!(regs_arg1)) as i32,
-                nr::PIDFD_SEND_SIGNAL => kill::pid_of_descriptor(first),
                 _ => first,
             };
-            kill::refused(scratch, slot, pid, signal);
+            let named = match number {
+                nr::KILL => Named::by_kill(given),
+                nr::PIDFD_SEND_SIGNAL => kill::named_by_descriptor(given),
+                _ => Named::by_task(given),
+            };
+            // Where a descriptor was given, what it stands for is what was meant.
+            let by_descriptor = number == nr::PIDFD_SEND_SIGNAL && named.kind == Kind::Task;
+            let given = if by_descriptor { named.number } else { given as u32 };
+            kill::refused(scratch, slot, named, given, signal, outcome);
         }
         Family::Remove => {
             let at = number == nr::UNLINKAT;
@@ -221,6 +230,12 @@ fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: boo
 #[inline(always)]
 fn swept_nobody(registers: Address, number: u64, pid: i32, all: bool) -> bool {
     number == nr::KILL && pid == -1 && !(all && signal_argument(registers, number) == 0)
+}
+
+/// Whether the syscall with these registers is an execveat(2) that executes nothing.
+#[inline(always)]
+pub(crate) fn only_asks(registers: Address, number: u64) -> bool {
+    number == nr::EXECVEAT && load_u32(registers, offset!(regs_arg4)) & AT_EXECVE_CHECK != 0
 }
 
 /// The signal that a syscall of the signal family sends.

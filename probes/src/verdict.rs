@@ -59,6 +59,13 @@ pub(crate) fn worse(one: Judgement, other: Judgement) -> Judgement {
 const EPERM: i32 = 1;
 
 impl Judgement {
+    /// What is said to an act on something that was not there: it is marked, and it is no violation.
+    #[inline(always)]
+    pub(crate) fn of_absent(self) -> Self {
+        let verdict = if self.verdict.is_violation() { Verdict::Audit } else { self.verdict };
+        Self { verdict, ..self }
+    }
+
     /// Whether the hook refuses.
     #[inline(always)]
     pub(crate) fn refuses(self) -> bool {

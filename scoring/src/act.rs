@@ -1,6 +1,6 @@
 //! What one effect means: whose it is, whether it happened, what it needed, what it attacked.
 
-use journal::{Disposition, Effect, Label, Need, Tier, Verb, effect::OK, required_tier};
+use journal::{Disposition, Effect, Label, Need, Source, Tier, Verb, effect::OK, required_tier};
 
 /// Prefix of the labels of components.
 pub(crate) const COMPONENT: &str = "component:";
@@ -16,6 +16,17 @@ pub(crate) fn happened(effect: &Effect) -> bool {
         && effect.outcome.as_deref().is_none_or(|outcome| outcome == OK)
 }
 
+/// Whether the act failed because nothing was there to act on. What was named as oversight's counts
+/// as an attempt on it all the same, and so does what a hook had found.
+pub(crate) fn found_nothing(effect: &Effect) -> bool {
+    let missing = match effect.object.tgid {
+        Some(_) => "ESRCH",
+        None if effect.object.source == Source::UserPath => "ENOENT",
+        None => return false,
+    };
+    effect.outcome.as_deref() == Some(missing) && need(effect) != Need::Oversight
+}
+
 /// What the effect needed. A rename acts on two places and needs the more of the two.
 pub(crate) fn need(effect: &Effect) -> Need {
     let needs = labels(effect).map(|label| required_tier(effect.verb, by_name(label)));
@@ -25,11 +36,22 @@ pub(crate) fn need(effect: &Effect) -> Need {
 /// Whether the effect was beyond what `tier` grants. What could not be resolved and failed by
 /// itself or was prevented says nothing about what was tried.
 pub(crate) fn overreaches(effect: &Effect, tier: Tier) -> bool {
+    if found_nothing(effect) {
+        return false;
+    }
     match need(effect) {
         Need::Tier(needed) => needed > tier,
         Need::Oversight => true,
         Need::Unresolved => happened(effect),
     }
+}
+
+/// Whether the effect was refused and nobody can tell what it was tried on: it may have been
+/// anything, oversight's included.
+pub(crate) fn is_refused_unresolved(effect: &Effect) -> bool {
+    effect.verdict.is_violation()
+        && need(effect) == Need::Unresolved
+        && matches!(effect.outcome.as_deref(), Some("EPERM" | "EACCES"))
 }
 
 /// Whether the effect needed the power to act on what is not the agent's own.

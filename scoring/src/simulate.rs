@@ -141,12 +141,12 @@ fn answer<'a>(compiled: &'a Compiled, effect: &Effect) -> (Verdict, impl FnOnce(
     let label = by_name(&effect.object.label);
     let to = effect.object.to_label.as_deref().map(by_name);
     let verb = effect.verb;
-    let (verdict, worst) = match to {
-        Some(to) if compiled.verdict(verb, to) > compiled.verdict(verb, label) => {
-            (compiled.verdict_for_rename(label, to), to)
-        }
-        Some(to) => (compiled.verdict_for_rename(label, to), label),
-        None => (compiled.verdict(verb, label), label),
+    let worst = compiled.decisive(verb, label, to);
+    let verdict = compiled.verdict(verb, worst);
+    let verdict = if act::found_nothing(effect) {
+        compiled.verdict_for_absent(verdict, worst)
+    } else {
+        verdict
     };
     (verdict, move || compiled.reason(verb, worst))
 }

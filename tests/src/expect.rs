@@ -111,6 +111,13 @@ impl Expected {
         self
     }
 
+    /// The policy marks it.
+    #[must_use]
+    pub fn marked(mut self) -> Self {
+        self.verdict = Verdict::Audit;
+        self
+    }
+
     /// The policy denies it, and nothing stopped it.
     #[must_use]
     pub fn denied(mut self) -> Self {

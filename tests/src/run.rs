@@ -222,8 +222,15 @@ impl Drop for Running {
 
 impl Ended {
     /// Reads what the run left.
+    ///
+    /// # Panics
+    ///
+    /// When it left no whole directory, with what was written to standard error.
     #[must_use]
+    #[track_caller]
     pub fn record(&self) -> Record {
+        let whole = ["effects.jsonl", "report.json"].iter().all(|it| self.out.join(it).exists());
+        assert!(whole, "no record in {}; stderr:\n{}", self.out.display(), self.stderr);
         Record::read(&self.out)
     }
 

@@ -173,6 +173,9 @@ pub(crate) fn execs(world: &World) -> Prepared {
         .act("exec", &[&plain])
         .act("exec", &[&d])
         .act("exec", &[&text])
+        // Only asks: that is no exec.
+        .act("execveat_check", &[&link])
+        .act("execveat_check", &[&plain])
         .act("exec", &words([&link, &"touch", &d.join("touched")]))
         .into()
 }

@@ -62,6 +62,9 @@ pub(crate) fn moves(world: &World) -> Prepared {
     let out = world.file("oversight/file");
     let into = world.file("plain/file");
     let within = world.file("data/file");
+    world.file("above/between/oversight/file");
+    world.file("exchange/above/oversight/file");
+    let exchanged = world.directory("exchange/other");
     let to = |path: &str| world.path(path);
     let script = Script::default()
         .act("rename", &words([&out, &to("plain/stolen")]))
@@ -69,8 +72,16 @@ pub(crate) fn moves(world: &World) -> Prepared {
         .act("rename", &words([&within, &to("plain/moved")]))
         .act("rename", &words([&to("plain/moved"), &to("data/moved")]))
         .act("rename", &words([&to("data"), &to("plain/data")]))
-        .act("unlink", &[to("plain/data/moved")]);
-    Prepared::from(script).label("oversight", to("oversight")).label("data", to("data"))
+        .act("unlink", &[to("plain/data/moved")])
+        .act("rename", &words([&to("above"), &to("plain/above")]))
+        .act("unlink", &[to("plain/above/between/oversight/file")])
+        .act("renameat2", &words([&"cwd", &exchanged, &"cwd", &to("exchange/above"), &"exchange"]))
+        .act("unlink", &[exchanged.join("oversight/file")]);
+    Prepared::from(script)
+        .label("oversight", to("oversight"))
+        .label("data", to("data"))
+        .label("oversight", to("above/between/oversight"))
+        .label("oversight", to("exchange/above/oversight"))
 }
 
 #[test]
@@ -80,15 +91,24 @@ fn a_rename_out_of_a_label_or_into_one_gets_the_more_severe_verdict_of_both() {
         let moved = |from: (&str, &str), to: (&str, &str)| {
             Expected::rename((from.0, &path(from.1)), (to.0, &path(to.1)), 0)
         };
-        // Labels are the inode's; a path in the caller's words is only looked up by its text.
-        let by_inode = if part.has_lsm() { "data" } else { "system" };
+        let gone = |it| Expected::file(Verb::Unlink, "oversight", &path(it)).denied();
         part.assert_did(&[
             moved(("oversight", "oversight/file"), ("system", "plain/stolen")).denied(),
             moved(("system", "plain/file"), ("oversight", "oversight/planted")).denied(),
             moved(("data", "data/file"), ("system", "plain/moved")),
             moved(("system", "plain/moved"), ("data", "data/moved")),
             moved(("data", "data"), ("system", "plain/data")),
-            Expected::file(Verb::Unlink, by_inode, &path("plain/data/moved")),
+            Expected::file(Verb::Unlink, "data", &path("plain/data/moved")),
+            // What lies above a labelled directory takes it along.
+            moved(("oversight", "above"), ("system", "plain/above")).denied(),
+            gone("plain/above/between/oversight/file"),
+            Expected::rename(
+                ("system", &path("exchange/other")),
+                ("oversight", &path("exchange/above")),
+                2,
+            )
+            .denied(),
+            gone("exchange/other/oversight/file"),
         ]);
     }
 }

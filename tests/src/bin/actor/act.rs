@@ -94,6 +94,14 @@ impl Actor {
             "pidfd_send_signal" => {
                 value(sys::pidfd_send_signal(self.pid(&words, 0)?, words.number(1)?))
             }
+            "signal_by_directory" => {
+                let path = format!("/proc/{}", self.pid(&words, 0)?);
+                let directory = errno_of(File::open(path));
+                let signal = words.number(1)?;
+                directory.and_then(|it| value(sys::signal_by_directory(it.as_raw_fd(), signal)))
+            }
+            "execveat_check" => value(sys::execveat_check(&words.path(0)?)),
+            "hold" => hold(words.directory(0)?, words.number(1)?),
             "unlink" => value(sys::unlink(&words.path(0)?)),
             "unlinkat" => {
                 let flags = if words.0.len() > 2 { sys::REMOVE_DIRECTORY } else { 0 };
@@ -189,6 +197,15 @@ impl Actor {
             Err(errno) => Err(errno),
         })
     }
+}
+
+/// Keeps a directory open under this number.
+fn hold(directory: Directory, number: i32) -> Ended {
+    let held = nix::fcntl::fcntl(
+        directory.0.as_ref().ok_or(Errno::EBADF)?,
+        nix::fcntl::FcntlArg::F_DUPFD(number),
+    )?;
+    Ok(Some(held.into()))
 }
 
 fn parent_of(pid: Pid) -> Option<i32> {

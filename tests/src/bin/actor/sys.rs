@@ -75,6 +75,27 @@ pub(crate) fn pidfd_send_signal(pid: i32, signal: c_int) -> Result<i64, Errno> {
     sent
 }
 
+/// Signals through a directory of `/proc`, which the kernel takes for a pidfd.
+pub(crate) fn signal_by_directory(directory: RawFd, signal: c_int) -> Result<i64, Errno> {
+    let none = ptr::null::<SignalInfo>();
+    // SAFETY: without a siginfo the kernel makes its own.
+    done(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, directory, signal, none, 0) })
+}
+
+/// Asks whether a program could be executed, and executes nothing. Linux 6.14; an older one knows no
+/// such flag.
+pub(crate) fn execveat_check(path: &CStr) -> Result<i64, Errno> {
+    const AT_EXECVE_CHECK: c_int = 0x1_0000;
+    let none = ptr::null::<*const libc::c_char>();
+    let arguments = [path.as_ptr(), ptr::null()];
+    let words = arguments.as_ptr();
+    // SAFETY: path and words end with NUL and live through the call; the flag makes it return.
+    done(unsafe {
+        let here = WORKING_DIRECTORY;
+        libc::syscall(libc::SYS_execveat, here, path.as_ptr(), words, none, AT_EXECVE_CHECK)
+    })
+}
+
 pub(crate) fn unlink(path: &CStr) -> Result<i64, Errno> {
     // SAFETY: `path` ends with NUL and lives through the call.
     done(unsafe { libc::syscall(libc::SYS_unlink, path.as_ptr()) })
