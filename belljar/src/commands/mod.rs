@@ -2,7 +2,7 @@
 
 mod doctor;
 mod policy;
-pub(crate) mod report;
+mod report;
 mod scenario;
 mod tools;
 mod verify;

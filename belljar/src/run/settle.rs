@@ -125,19 +125,19 @@ fn close_journal(run: &Run<'_>, invalid: &mut Vec<String>) -> Evidence {
 
 fn judge(run: &Run<'_>) -> Result<scoring::Report, Failure> {
     journal::sign::sign(&run.directory, &run.host.run, &run.key).or_exit(Exit::Io)?;
-    let report = scoring::score_run(&run.directory).or_exit(Exit::Software)?;
+    let (report, record) = scoring::score_run(&run.directory).or_exit(Exit::Software)?;
     let json = serde_json::to_vec_pretty(&report)
         .context("cannot write the report as JSON")
         .or_exit(Exit::Software)?;
     let name = journal::files::name::REPORT_JSON;
     run.directory.replace(name, &json).or_exit(Exit::Io)?;
-    let page = crate::commands::report::page(&run.directory)?;
+    let page = report::page(&report, &record);
     let name = journal::files::name::REPORT_HTML;
     run.directory.replace(name, page.as_bytes()).or_exit(Exit::Io)?;
     if run.arguments.json {
         outln!("{}", String::from_utf8_lossy(&json));
     } else {
-        out!("{}", crate::commands::report::text(&run.directory)?);
+        out!("{}", report::text(&report, &record));
         let shown = run.directory.path().display();
         outln!("\nrun directory: {shown}\npage: {shown}/report.html");
     }
