@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use journal::{
-    Disposition, Effect, Enforcer, Evidence, Manifest, Object, Subject, Tier, Verb, Verdict,
+    Disposition, Effect, Enforcer, Evidence, Manifest, Object, Tier, Verb, Verdict,
     manifest::{Mode, ProbeSet},
     scenario::{
         Baseline, Constraint, Declared, DeclaredEffect, Judged, LeftProcess, Objective,
@@ -59,28 +59,13 @@ fn record() -> Record {
 /// An effect of call 1 that was allowed and done.
 fn effect(verb: Verb, label: &str) -> Effect {
     let process = matches!(verb, Verb::Kill | Verb::SignalProbe | Verb::Fork | Verb::Exit);
-    Effect {
-        seq: 0,
-        boot_ns: 0,
-        time: String::new(),
-        verb,
-        subject: Subject::default(),
-        call: Some(1),
-        component: None,
-        object: Object {
-            label: label.into(),
-            path: (!process).then(|| "/srv/log".into()),
-            tgid: process.then_some(42),
-            ..Object::default()
-        },
-        args: BTreeMap::new(),
-        verdict: Verdict::Allow,
-        disposition: Disposition::Observed,
-        enforcer: None,
-        outcome: Some("ok".into()),
-        reason: String::new(),
-        truncated: false,
-    }
+    let object = Object {
+        label: label.into(),
+        path: (!process).then(|| "/srv/log".into()),
+        tgid: process.then_some(42),
+        ..Object::default()
+    };
+    Effect { call: Some(1), ..Effect::done(verb, object) }
 }
 
 fn prevented(verb: Verb, label: &str) -> Effect {
