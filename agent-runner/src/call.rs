@@ -16,7 +16,7 @@ use crate::{
     hands::{HandsError, Work, signal_name},
     session::{DEATH_LIMIT, Session, SessionError, SessionParts},
     tools::{self, OUTPUT_LIMIT_BYTES, SubmitReport, Tool, ToolResult, Way},
-    watch::Moment,
+    watch::Progress,
 };
 
 /// How the process of a call is to be run.
@@ -131,13 +131,10 @@ impl Session<'_> {
             Err(error) => return Err(failed(error)),
         };
 
-        let mut seen = |stream, bytes: &[u8]| {
-            if process.shown {
-                progress.show(Moment::Output { stream, bytes });
-            }
-        };
-        let mut collector = Collector::new(running, stdout, stderr, process.limit_bytes, &mut seen)
-            .map_err(output)?;
+        let shown: Option<&mut dyn Progress> =
+            if process.shown { Some(&mut **progress) } else { None };
+        let mut collector =
+            Collector::new(running, stdout, stderr, process.limit_bytes, shown).map_err(output)?;
         let stopped = collector.run(deadline, Some(cancel)).map_err(output)?;
         if stopped != Stopped::Exited {
             hands.kill(call).map_err(failed)?;

@@ -1,12 +1,13 @@
 //! Waiting for a call's main process while reading what it writes.
 //!
 //! A call ends with its main process, not with its pipes: a background process can hold them open
-//! for as long as it likes. So the process itself is watched, through a pidfd.
+//! for as long as it likes. So the process itself is watched. And whoever is shown the output may not
+//! take it for a while: then the pipes are left to fill, and the rest is listened to as before.
 
 use std::{
     fs::File,
     io::{self, PipeReader, Read},
-    os::fd::OwnedFd,
+    os::fd::{AsFd as _, OwnedFd},
     thread,
     time::Instant,
 };
@@ -21,6 +22,7 @@ use sandbox::Exit;
 use crate::{
     cancel::{Cancel, wait_readable},
     hands::{HandsError, Running},
+    watch::{Moment, Progress},
 };
 
 /// How much is read at a time.
@@ -74,7 +76,7 @@ pub(crate) enum FinishError {
 pub(crate) struct Collector<'a> {
     running: Running,
     streams: [Reading; 2],
-    seen: &'a mut (dyn FnMut(StreamName, &[u8]) + Send),
+    shown: Option<&'a mut dyn Progress>,
 }
 
 struct Reading {
@@ -87,13 +89,13 @@ struct Reading {
 
 impl<'a> Collector<'a> {
     /// Takes a process whose output comes through the pipes; keeps `limit_bytes` of each and shows
-    /// all to `seen`.
+    /// all to `shown`, if there is one.
     pub(crate) fn new(
         running: Running,
         stdout: PipeReader,
         stderr: PipeReader,
         limit_bytes: usize,
-        seen: &'a mut (dyn FnMut(StreamName, &[u8]) + Send),
+        shown: Option<&'a mut dyn Progress>,
     ) -> io::Result<Self> {
         let reading = |name, pipe: PipeReader| -> io::Result<Reading> {
             // This is the reading end's own flag: the process keeps a blocking end.
@@ -102,7 +104,7 @@ impl<'a> Collector<'a> {
             Ok(Reading { name, pipe, kept: Stream::default(), limit_bytes })
         };
         let streams = [reading(StreamName::Stdout, stdout)?, reading(StreamName::Stderr, stderr)?];
-        Ok(Self { running, streams, seen })
+        Ok(Self { running, streams, shown })
     }
 
     /// Reads until the process has ended, the deadline has passed, or the end is asked for.
@@ -121,15 +123,23 @@ impl<'a> Collector<'a> {
             }
             let mut fds = vec![PollFd::new(&self.running, PollFlags::IN)];
             fds.extend(cancel.map(|cancel| PollFd::new(cancel, PollFlags::IN)));
-            let pipes = self.streams.iter().filter_map(|stream| stream.pipe.as_ref());
-            fds.extend(pipes.map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+            let mut taken = [true; 2];
+            for (stream, taken) in self.streams.iter().zip(&mut taken) {
+                let Some(pipe) = &stream.pipe else { continue };
+                let room = self.shown.as_ref().and_then(|shown| shown.full(stream.name));
+                *taken = room.is_none();
+                let fd = room.unwrap_or(pipe.as_fd());
+                fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
+            }
             wait_readable(&mut fds, left)?;
             let exited = !fds[0].revents().is_empty();
             if exited {
                 return Ok(Stopped::Exited);
             }
-            for stream in &mut self.streams {
-                stream.read(CHUNK_BYTES, self.seen)?;
+            for (stream, taken) in self.streams.iter_mut().zip(taken) {
+                if taken {
+                    stream.read(CHUNK_BYTES, &mut self.shown)?;
+                }
             }
         }
     }
@@ -147,7 +157,7 @@ impl<'a> Collector<'a> {
                 Some(pipe) => fcntl_getpipe_size(pipe).map_err(io::Error::from)?,
                 None => continue,
             };
-            stream.read(held, self.seen)?;
+            stream.read(held, &mut self.shown)?;
             if let Some(pipe) = stream.pipe.take() {
                 empty_in_background(pipe)?;
             }
@@ -159,11 +169,7 @@ impl<'a> Collector<'a> {
 
 impl Reading {
     /// Reads what is there, up to about `most` bytes.
-    fn read(
-        &mut self,
-        most: usize,
-        seen: &mut (dyn FnMut(StreamName, &[u8]) + Send),
-    ) -> io::Result<()> {
+    fn read(&mut self, most: usize, shown: &mut Option<&mut dyn Progress>) -> io::Result<()> {
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut total = 0;
         while let Some(pipe) = &mut self.pipe
@@ -174,7 +180,9 @@ impl Reading {
                 Ok(count) => {
                     total += count;
                     let bytes = &chunk[..count];
-                    seen(self.name, bytes);
+                    if let Some(shown) = shown {
+                        shown.show(Moment::Output { stream: self.name, bytes });
+                    }
                     let room = self.limit_bytes - self.kept.bytes.len();
                     self.kept.bytes.extend_from_slice(&bytes[..count.min(room)]);
                     self.kept.truncated |= count > room;

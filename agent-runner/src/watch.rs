@@ -1,6 +1,6 @@
 //! The traits through which an agent is watched: by the observer, the transcript, the terminal.
 
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, io, os::fd::BorrowedFd, time::Duration};
 
 use journal::{
     Entry,
@@ -112,8 +112,16 @@ pub enum Moment<'a> {
 
 /// Who is shown how an agent gets on.
 pub trait Progress: Send {
-    /// Shows a moment. It must not block for long: the agent waits.
+    /// Shows a moment. It must not block: neither a deadline nor a request to end is heard meanwhile.
     fn show(&mut self, moment: Moment<'_>);
+
+    /// What polls as readable once a stream's output is taken again; none while it is. Until then
+    /// the command's pipe is left to fill, so that the command waits and nothing is lost. What a
+    /// command has written before its end is shown all the same.
+    fn full(&self, stream: StreamName) -> Option<BorrowedFd<'_>> {
+        let _ = stream;
+        None
+    }
 }
 
 impl<F: FnMut(Moment<'_>) + Send> Progress for F {

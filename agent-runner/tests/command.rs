@@ -3,7 +3,7 @@
 
 mod plain;
 
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::{fs, io, os::unix::fs::PermissionsExt, time::Duration};
 
 use agent_runner::{AgentEnd, Command, Exit, How, Stdin};
 use journal::transcript::Event;
@@ -84,4 +84,35 @@ fn a_command_that_is_interrupted_is_killed() {
     bench.cancel_at_call = true;
     let end = run(&mut bench, &["sleep", "60"]);
     assert_eq!(end.how, How::Cancelled);
+}
+
+/// Writes without end, more than a pipe holds.
+const FLOOD: [&str; 3] = ["sh", "-c", "while :; do echo more; done"];
+
+#[test]
+fn a_deadline_is_heard_while_nobody_takes_the_output() {
+    let mut bench = Bench::new();
+    let (full, _room) = io::pipe().unwrap();
+    bench.full = Some(full);
+    bench.limits.command_time = Some(Duration::from_millis(300));
+    assert_eq!(run(&mut bench, &FLOOD).how, How::OutOfTime);
+}
+
+#[test]
+fn a_request_to_end_is_heard_while_nobody_takes_the_output() {
+    let mut bench = Bench::new();
+    let (full, _room) = io::pipe().unwrap();
+    bench.full = Some(full);
+    bench.cancel_when_full = true;
+    assert_eq!(run(&mut bench, &FLOOD).how, How::Cancelled);
+}
+
+#[test]
+fn what_a_command_wrote_before_its_end_is_shown_even_where_it_is_not_taken() {
+    let mut bench = Bench::new();
+    let (full, _room) = io::pipe().unwrap();
+    bench.full = Some(full);
+    let end = run(&mut bench, &["sh", "-c", "echo one; sleep 0.2; echo two >&2; exit 3"]);
+    assert_eq!(end.exit_code(), Some(3));
+    assert_eq!(bench.shown(), "one\ntwo\n");
 }

@@ -81,11 +81,16 @@ impl Failure {
 
     /// Prints the error, once.
     pub(crate) fn report(self) -> ExitCode {
-        match self.what {
-            What::Error(error) => eprintln!("belljar: {error:#}"),
-            What::Diagnostic(report) => eprintln!("{report:?}"),
-        }
+        eprintln!("{}", self.message());
         self.exit.into()
+    }
+
+    /// What is printed of the error.
+    pub(crate) fn message(&self) -> String {
+        match &self.what {
+            What::Error(error) => format!("belljar: {error:#}"),
+            What::Diagnostic(report) => format!("{report:?}"),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod commands;
 mod exit;
 mod reference;
 mod run;
+mod stderr;
 mod stdout;
 
 use std::process::ExitCode;

@@ -3,20 +3,21 @@
 
 use std::{error::Error, time::Instant};
 
-use ebpf_common::{Verb, Verdict};
-use journal::{
-    Disposition, Effect, Object, RunDir, Subject, sign, verify::verify, writer::EffectWriter,
-};
+use journal::{Effect, Object, RunDir, Subject, Verb, sign, verify::verify, writer::EffectWriter};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let count: u64 = std::env::args().nth(1).unwrap_or_else(|| "200000".into()).parse()?;
     let scratch = std::env::temp_dir().join(format!("belljar-append-{}", std::process::id()));
     let directory = RunDir::create(scratch.join("run"))?;
+    let object = Object {
+        label: "workspace".into(),
+        path: Some("/tmp/belljar/abcd1234/workspace/some/file".into()),
+        device: Some("0:45".into()),
+        inode: Some(123_456),
+        ..Object::default()
+    };
     let mut effect = Effect {
-        seq: 0,
-        boot_ns: 0,
         time: "2026-11-24T04:10:46.000000005Z".into(),
-        verb: Verb::Unlink,
         subject: Subject {
             tgid: 4711,
             tid: 4711,
@@ -26,21 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             exec_id: Some(3),
         },
         call: Some(1),
-        component: None,
-        object: Object {
-            label: "workspace".into(),
-            path: Some("/tmp/belljar/abcd1234/workspace/some/file".into()),
-            device: Some("0:45".into()),
-            inode: Some(123_456),
-            ..Object::default()
-        },
-        args: Default::default(),
-        verdict: Verdict::Allow,
-        disposition: Disposition::Observed,
-        enforcer: None,
-        outcome: Some("ok".into()),
-        reason: String::new(),
-        truncated: false,
+        ..Effect::done(Verb::Unlink, object)
     };
     let start = Instant::now();
     let mut writer = EffectWriter::create(&directory, "abcd1234")?;

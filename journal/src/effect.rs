@@ -43,6 +43,31 @@ pub struct Effect {
     pub truncated: bool,
 }
 
+impl Effect {
+    /// An act that was allowed and done, by a process of which nothing is known. For whoever makes
+    /// effects up, as tests do: `Effect { call: Some(1), ..Effect::done(verb, object) }`.
+    #[must_use]
+    pub fn done(verb: Verb, object: Object) -> Self {
+        Self {
+            seq: 0,
+            boot_ns: 0,
+            time: String::new(),
+            verb,
+            subject: Subject::default(),
+            call: None,
+            component: None,
+            object,
+            args: BTreeMap::new(),
+            verdict: Verdict::Allow,
+            disposition: Disposition::Observed,
+            enforcer: None,
+            outcome: Some(OK.to_owned()),
+            reason: String::new(),
+            truncated: false,
+        }
+    }
+}
+
 /// The process that acted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {

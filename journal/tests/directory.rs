@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use ebpf_common::{Verb, Verdict};
 use journal::{
@@ -20,26 +20,22 @@ use tempfile::TempDir;
 const RUN: &str = "abcd1234";
 
 fn effect(seq: u64) -> Effect {
+    let object = Object {
+        label: "data".into(),
+        path: Some(format!("/srv/\",\"chain\":\"{seq}")),
+        ..Object::default()
+    };
     Effect {
         seq,
         boot_ns: seq * 1000,
         time: "2026-11-24T04:10:46.000000005Z".into(),
-        verb: Verb::Unlink,
         subject: Subject { tgid: 7, tid: 7, uid: 1000, comm: "rm".into(), ..Subject::default() },
         call: Some(1),
-        component: None,
-        object: Object {
-            label: "data".into(),
-            path: Some(format!("/srv/\",\"chain\":\"{seq}")),
-            ..Object::default()
-        },
-        args: BTreeMap::new(),
         verdict: Verdict::Deny,
         disposition: Disposition::Prevented,
-        enforcer: None,
         outcome: Some("EPERM".into()),
         reason: "storage needs tier 3".into(),
-        truncated: false,
+        ..Effect::done(Verb::Unlink, object)
     }
 }
 

@@ -13,8 +13,9 @@ use ebpf_common::{
 };
 
 use crate::{
+    globals::STRING_SPACE,
     maps::{DROPPED, EFFECTS, NEXT_SEQ, VIOLATIONS},
-    scratch::{STRING_SPACE, Scratch, stage},
+    scratch::{Scratch, stage},
 };
 
 /// Waking the reader for each record costs microseconds: it polls, and is woken when this much waits.

@@ -1,4 +1,4 @@
-//! Reads of kernel memory and of the current task, each wrapped once.
+//! Reads of kernel memory and of the current task, each wrapped once, and the record of its act.
 //!
 //! Pointers are plain numbers here. There are two ways to read through one. Where the verifier knows
 //! what it points to (a hook's argument, the current task, and whatever is loaded from those), a
@@ -9,10 +9,12 @@
 use aya_ebpf::{
     bindings::task_struct,
     helpers::{
-        bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_get_current_task_btf,
+        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
+        bpf_get_current_task_btf, bpf_get_current_uid_gid, bpf_ktime_get_boot_ns,
         bpf_probe_read_kernel, generated::bpf_task_pt_regs,
     },
 };
+use ebpf_common::{Record, Verb, Verdict};
 
 use crate::maps::offset;
 
@@ -104,6 +106,36 @@ pub(crate) fn current_ids() -> (u32, u32) {
 pub(crate) fn current_leaf() -> u64 {
     // SAFETY: takes no arguments.
     unsafe { bpf_get_current_cgroup_id() }
+}
+
+/// A record of an act of the current task, object and outcome not filled in.
+#[inline(always)]
+pub(crate) fn subject(slot: u32, verb: Verb, exec_id: u64) -> Record {
+    let (tgid, tid) = current_ids();
+    Record {
+        seq: 0,
+        // SAFETY: takes no arguments.
+        boot_ns: unsafe { bpf_ktime_get_boot_ns() },
+        leaf: current_leaf(),
+        exec_id,
+        args: [0; 2],
+        object_id: 0,
+        object_number: 0,
+        object_extra: 0,
+        tgid,
+        tid,
+        uid: bpf_get_current_uid_gid() as u32,
+        outcome: 0,
+        slot,
+        flags: 0,
+        verb,
+        verdict: Verdict::Allow,
+        label: 0,
+        to_label: 0,
+        reserved: [0; 6],
+        string_bytes: [0; 4],
+        comm: bpf_get_current_comm().unwrap_or([0; 16]),
+    }
 }
 
 /// Saved registers of the current task's entry into the kernel.

@@ -8,9 +8,10 @@ use ebpf_common::{
 };
 
 use crate::{
+    globals::LAST_START,
     kernel::{self, Address, Known, Unknown, read_u64},
     maps::offset,
-    scratch::{LAST_START, Scratch},
+    scratch::Scratch,
     verdict::{self, Judgement},
     walk::{self, Walked},
 };

@@ -2,24 +2,15 @@
 //! may run the same program on the same CPU, so a per-CPU buffer would mix two records; and what a
 //! hook begins, another program ends.
 
-use aya_ebpf::{
-    bindings::BPF_LOCAL_STORAGE_GET_F_CREATE,
-    helpers::{bpf_get_current_comm, bpf_get_current_uid_gid, bpf_ktime_get_boot_ns},
-};
-use ebpf_common::{LabelId, Record, Verb, Verdict, record::record_flags};
+use aya_ebpf::bindings::BPF_LOCAL_STORAGE_GET_F_CREATE;
+use ebpf_common::{LabelId, Record, Verb, record::record_flags};
 
 use crate::{
+    globals::STRING_SPACE,
     kernel,
     maps::{EXEC_SCRATCH, SCRATCH, TASKS},
     verdict::Judgement,
 };
-
-/// Bytes for a record's strings. With the storage's own header the element stays within 8 KiB.
-pub(crate) const STRING_SPACE: usize = 7680;
-/// The most that one append may write: a file name of 255 bytes and its terminator.
-pub(crate) const NAME_BYTES: usize = 256;
-/// Where the last append may begin.
-pub(crate) const LAST_START: usize = STRING_SPACE - 4096;
 
 /// What is known of the syscall that the task is in.
 pub(crate) mod stage {
@@ -46,9 +37,7 @@ pub(crate) struct Scratch {
     pub stage: u32,
     /// Bytes used of `strings`.
     pub used: u32,
-    /// Where a walk is. What changes from step to step lives here and not in registers: the verifier
-    /// takes a map value for unknown at each step and so finds one step like the other, instead of
-    /// following every combination.
+    /// What a walk has found.
     pub walk: Walk,
     pub record: Record,
     /// Directly behind the record: both go to the ring buffer in one piece.
@@ -87,33 +76,10 @@ pub(crate) fn of_processor() -> Option<&'static mut Scratch> {
 /// A record of an act of the current task, object not filled in.
 #[inline(always)]
 pub(crate) fn subject(slot: u32, verb: Verb) -> Record {
-    let (tgid, tid) = kernel::current_ids();
+    let (_, tid) = kernel::current_ids();
     // SAFETY: entries are removed only when their task exits, and this task is running.
     let exec_id = unsafe { TASKS.get(tid) }.map_or(0, |task| task.exec_id);
-    Record {
-        seq: 0,
-        // SAFETY: takes no arguments.
-        boot_ns: unsafe { bpf_ktime_get_boot_ns() },
-        leaf: kernel::current_leaf(),
-        exec_id,
-        args: [0; 2],
-        object_id: 0,
-        object_number: 0,
-        object_extra: 0,
-        tgid,
-        tid,
-        uid: bpf_get_current_uid_gid() as u32,
-        outcome: 0,
-        slot,
-        flags: 0,
-        verb,
-        verdict: Verdict::Allow,
-        label: 0,
-        to_label: 0,
-        reserved: [0; 6],
-        string_bytes: [0; 4],
-        comm: bpf_get_current_comm().unwrap_or([0; 16]),
-    }
+    kernel::subject(slot, verb, exec_id)
 }
 
 /// Notes in a record what the policy said.

@@ -10,13 +10,11 @@ use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel_str};
 use ebpf_common::{Label, LabelId, maps::FileKey, record::record_flags};
 
 use crate::{
+    globals::{LAST_START, MAX_DEPTH, NAME_BYTES},
     kernel::{self, Address, Memory},
     maps::{FILES, offset},
-    scratch::{LAST_START, NAME_BYTES, Scratch, Walk},
+    scratch::{Scratch, Walk},
 };
-
-/// How many levels a walk climbs. A deeper file is `unknown`, which fails closed.
-const MAX_DEPTH: u32 = 96;
 
 /// Where a walk ended.
 #[derive(Clone, Copy)]

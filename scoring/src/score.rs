@@ -26,12 +26,12 @@ use crate::{
 /// What the agent of a run with a wrapped command is called in the manifest.
 const COMMAND: &str = "command";
 
-/// Judges a run directory.
+/// Judges a run directory, and gives the record that it judged.
 ///
 /// # Errors
 ///
 /// When it has no manifest; all else that is missing makes the run invalid.
-pub fn score_run(directory: &RunDir) -> Result<Report, RecordError> {
+pub fn score_run(directory: &RunDir) -> Result<(Report, Record), RecordError> {
     let record = Record::read(directory)?;
     let mut problems = Vec::new();
     let mut scorer = Scorer::new(&record);
@@ -43,7 +43,8 @@ pub fn score_run(directory: &RunDir) -> Result<Report, RecordError> {
         }
         Err(error) => problems.push(no_effects(&error)),
     }
-    Ok(scorer.finish(problems))
+    let report = scorer.finish(problems);
+    Ok((report, record))
 }
 
 /// Judges a record with its effects, in order of arrival.

@@ -26,7 +26,7 @@ fn directory() -> (TempDir, RunDir) {
 #[test]
 fn a_whole_directory_in_which_nothing_happened_is_clean() {
     let (_temp, directory) = directory();
-    let report = score_run(&directory).unwrap();
+    let (report, _) = score_run(&directory).unwrap();
     assert_eq!(report.verdict, RunVerdict::Clean, "{:?}", report.reasons);
 }
 
@@ -42,7 +42,7 @@ fn each_missing_file_makes_the_run_invalid_with_its_reason() {
     for file in [name::EFFECTS, name::SCENARIO, name::PERSISTENCE, name::EVIDENCE] {
         let (_temp, directory) = directory();
         fs::remove_file(directory.file(file)).unwrap();
-        let report = score_run(&directory).unwrap();
+        let (report, _) = score_run(&directory).unwrap();
         assert_eq!(report.verdict, RunVerdict::Invalid, "{file}");
         assert_eq!(report.invalid_reasons.len(), 1, "{:?}", report.invalid_reasons);
     }
@@ -54,7 +54,7 @@ fn a_torn_or_malformed_line_makes_the_run_invalid() {
         for text in ["{\"seq\":", "{}\n"] {
             let (_temp, directory) = directory();
             directory.replace(file, text.as_bytes()).unwrap();
-            let report = score_run(&directory).unwrap();
+            let (report, _) = score_run(&directory).unwrap();
             assert_eq!(report.verdict, RunVerdict::Invalid, "{file} {text}");
         }
     }

@@ -3,11 +3,13 @@
 use std::{
     ffi::{OsStr, OsString},
     fs::{self, File},
+    io::{self, PipeReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
 
 use nix::{
+    fcntl::{FcntlArg, fcntl},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -24,7 +26,20 @@ pub struct Invocation {
     command: Command,
     /// Where its streams go.
     streams: PathBuf,
+    /// Which of them go to a pipe instead.
+    piped: Option<Piped>,
     out: PathBuf,
+}
+
+/// Which streams go to a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piped {
+    /// Standard output.
+    Stdout,
+    /// Both, into the same one.
+    Both,
+    /// Standard output, and the pipe is full from the start.
+    Full,
 }
 
 /// A `belljar` that was started.
@@ -32,6 +47,7 @@ pub struct Invocation {
 pub struct Running {
     child: Child,
     streams: PathBuf,
+    pipe: Option<PipeReader>,
     out: PathBuf,
 }
 
@@ -61,7 +77,7 @@ impl Invocation {
         }
         command.arg(subcommand).current_dir(world.path("")).stdin(Stdio::null());
         let streams = world.path("runs").join(format!("{name}.streams"));
-        Self { command, streams, out: world.path("runs").join(name) }
+        Self { command, streams, piped: None, out: world.path("runs").join(name) }
     }
 
     /// `belljar run` with a key and a run directory in the world, and without metrics.
@@ -121,6 +137,13 @@ impl Invocation {
         self
     }
 
+    /// Sends streams to a pipe, which nobody reads until the test does.
+    #[must_use]
+    pub fn piped(mut self, piped: Piped) -> Self {
+        self.piped = Some(piped);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Panics
@@ -131,10 +154,21 @@ impl Invocation {
         fs::create_dir_all(&self.streams).expect("the world is writable");
         let stream = |name| File::create(self.streams.join(name)).expect("the world is writable");
         self.command.stdout(stream("stdout")).stderr(stream("stderr"));
+        let pipe = self.piped.map(|piped| {
+            let (reader, writer) = io::pipe().expect("there are descriptors left");
+            if piped == Piped::Full {
+                fill(&writer);
+            }
+            if piped == Piped::Both {
+                self.command.stderr(writer.try_clone().expect("there are descriptors left"));
+            }
+            self.command.stdout(writer);
+            reader
+        });
         let child = self.command.spawn();
         let child =
             child.unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.command));
-        Running { child, streams: self.streams, out: self.out }
+        Running { child, streams: self.streams, pipe, out: self.out }
     }
 
     /// Starts it and waits for its end.
@@ -176,6 +210,16 @@ impl Running {
     #[must_use]
     pub fn stdout(&self) -> String {
         read(&self.streams.join("stdout"))
+    }
+
+    /// The pipe that its streams go to.
+    ///
+    /// # Panics
+    ///
+    /// When there is none, or it was given away already.
+    #[must_use]
+    pub fn pipe(&mut self) -> PipeReader {
+        self.pipe.take().expect("its streams go to a pipe")
     }
 
     /// Whether it has ended.
@@ -255,6 +299,13 @@ impl Ended {
         assert!(self.stderr.contains(text), "no {text:?} in stderr:\n{}", self.stderr);
         self
     }
+}
+
+/// Writes to a pipe as much as it holds.
+fn fill(mut pipe: &io::PipeWriter) {
+    let capacity = fcntl(pipe, FcntlArg::F_GETPIPE_SZ).expect("it is a pipe");
+    let bytes = vec![b'.'; usize::try_from(capacity).expect("a capacity is positive")];
+    pipe.write_all(&bytes).expect("the pipe is empty and its reader lives");
 }
 
 fn read(path: &Path) -> String {

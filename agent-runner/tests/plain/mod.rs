@@ -6,8 +6,9 @@ use std::{
     collections::HashMap,
     ffi::OsString,
     fs::{self, File},
+    io::PipeReader,
     os::{
-        fd::OwnedFd,
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::process::{CommandExt, ExitStatusExt},
     },
     path::{Path, PathBuf},
@@ -17,8 +18,8 @@ use std::{
 };
 
 use agent_runner::{
-    Agent, AgentEnd, AgentError, Cancel, Exit, Hands, HandsError, Limits, Moment, Running, Session,
-    SessionError, SessionParts, Turn, WatchError, Watcher, Work,
+    Agent, AgentEnd, AgentError, Cancel, Exit, Hands, HandsError, Limits, Moment, Progress,
+    Running, Session, SessionError, SessionParts, StreamName, Turn, WatchError, Watcher, Work,
     tools::{ToolResult, perform},
 };
 use journal::{Entry, Tier, transcript::Event, writer::WriteError};
@@ -146,6 +147,33 @@ pub(crate) fn shell(command: &str) -> Turn {
     call("shell", serde_json::json!({ "command": command }))
 }
 
+/// Keeps output; may take none once it has some.
+struct Shown {
+    output: Arc<Mutex<Vec<u8>>>,
+    cancel: Cancel,
+    at_call: bool,
+    when_full: bool,
+    full: Option<PipeReader>,
+}
+
+impl Progress for Shown {
+    fn show(&mut self, moment: Moment<'_>) {
+        match moment {
+            Moment::Output { bytes, .. } => self.output.lock().unwrap().extend_from_slice(bytes),
+            Moment::CallStarted { .. } if self.at_call => self.cancel.cancel(),
+            _ => {}
+        }
+    }
+
+    fn full(&self, _stream: StreamName) -> Option<BorrowedFd<'_>> {
+        let full = self.full.as_ref().filter(|_| !self.output.lock().unwrap().is_empty())?;
+        if self.when_full {
+            self.cancel.cancel();
+        }
+        Some(full.as_fd())
+    }
+}
+
 /// A run without a sandbox.
 pub(crate) struct Bench {
     directory: TempDir,
@@ -157,6 +185,10 @@ pub(crate) struct Bench {
     pub(crate) forged: Option<Vec<u8>>,
     /// Whether the end is asked for as soon as a call begins.
     pub(crate) cancel_at_call: bool,
+    /// Tells of room for output; without it there always is, with it none after the first piece.
+    pub(crate) full: Option<PipeReader>,
+    /// Whether the end is asked for once there is no room.
+    pub(crate) cancel_when_full: bool,
     entries: Arc<Mutex<Vec<Entry>>>,
     output: Arc<Mutex<Vec<u8>>>,
     // Kept to the end: dropping it kills what calls left running.
@@ -174,6 +206,8 @@ impl Bench {
             observer_refuses: false,
             forged: None,
             cancel_at_call: false,
+            full: None,
+            cancel_when_full: false,
             entries: Arc::default(),
             output: Arc::default(),
             hands: None,
@@ -202,12 +236,12 @@ impl Bench {
             entries.lock().unwrap().push(entry.clone());
             Ok(())
         };
-        let (output, cancel, cancel_at_call) =
-            (Arc::clone(&self.output), self.cancel.clone(), self.cancel_at_call);
-        let mut progress = move |moment: Moment<'_>| match moment {
-            Moment::Output { bytes, .. } => output.lock().unwrap().extend_from_slice(bytes),
-            Moment::CallStarted { .. } if cancel_at_call => cancel.cancel(),
-            _ => {}
+        let mut progress = Shown {
+            output: Arc::clone(&self.output),
+            cancel: self.cancel.clone(),
+            at_call: self.cancel_at_call,
+            when_full: self.cancel_when_full,
+            full: self.full.take(),
         };
         let end = run(Session::new(SessionParts {
             hands: &mut hands,

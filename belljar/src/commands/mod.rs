@@ -2,7 +2,7 @@
 
 mod doctor;
 mod policy;
-pub(crate) mod report;
+mod report;
 mod scenario;
 mod tools;
 mod verify;
@@ -17,6 +17,7 @@ use crate::{
     cli::Command,
     exit::{Exit, Failure, OrExit as _},
     reference, run,
+    stderr::Impatient,
     stdout::{out, outln},
 };
 
@@ -45,13 +46,13 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Logs go to standard error; `BELLJAR_LOG` chooses them as `tracing` spells it.
+/// Logs go to standard error and wait for no reader; `BELLJAR_LOG` chooses them as `tracing` spells it.
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("BELLJAR_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Impatient)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
 }

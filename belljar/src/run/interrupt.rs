@@ -62,6 +62,11 @@ impl Interrupt {
         hooks.push(Box::new(hook));
     }
 
+    /// Calls `hook` when it happens from now on, whether or not it has happened before.
+    pub(crate) fn next(&self, hook: impl Fn() + Send + 'static) {
+        self.hooks.lock().expect("no hook panics").push(Box::new(hook));
+    }
+
     fn raise(&self) {
         let hooks = self.hooks.lock().expect("no hook panics");
         self.happened.store(true, Ordering::SeqCst);

@@ -1,6 +1,6 @@
 //! Ends a run: what would outlive it is recorded, then nothing of it is left; then it is judged.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, time::Instant};
 
 use agent_runner::How;
 use anyhow::Context as _;
@@ -8,12 +8,25 @@ use journal::{Evidence, RunDir, clock::Clock, scenario::Declared};
 use observer::watching::boot_ns;
 use scoring::RunVerdict;
 
-use super::{host::PATIENCE, persistence, supervise::Run};
+use super::{host::PATIENCE, persistence, supervise::Run, terminal::Terminal};
 use crate::exit::{Exit, Failure, OrExit as _};
-use crate::stdout::{out, outln};
 
-/// Empties the sandbox, closes the journal, writes what scoring needs, judges, reports.
-pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<ExitCode, Failure> {
+/// A run of which nothing is left but its directory, which is complete.
+pub(crate) struct Settled {
+    pub(crate) directory: PathBuf,
+    /// What goes to standard output.
+    pub(crate) report: String,
+    /// What goes to standard error, line by line.
+    pub(crate) notices: Vec<String>,
+    /// What Belljar exits with.
+    pub(crate) code: u8,
+    pub(crate) terminal: Terminal,
+    /// From when on nobody need wait for who reads what is printed; none where there is all the time.
+    pub(crate) hurry: Option<Instant>,
+}
+
+/// Empties the sandbox, closes the journal, writes what scoring needs, judges.
+pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<Settled, Failure> {
     run.terminal.phase("taking down");
     let failure = carried.err();
     let mut invalid = reasons(&run, failure.as_ref());
@@ -50,16 +63,30 @@ pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<E
         run.terminal.line(&format!("warning: something of the run is left: {error:#}"));
     }
     run.terminal.done();
-    let report = judge(&run)?;
-    if let Some(failure) = failure {
-        eprintln!("the run directory is {}", run.directory.path().display());
+    let (verdict, report) = judge(&run)?;
+    let mut notices = Vec::new();
+    let mut code = exit(&run, verdict, &mut notices);
+    if let Some(failure) = &failure {
+        notices.push(format!("the run directory is {}", run.directory.path().display()));
+        notices.push(failure.message());
         if !was_ended(&run) {
             // Why the harness failed says more than the verdict that follows from it.
-            return Err(failure);
+            code = failure.exit as u8;
         }
-        eprintln!("belljar: {failure}");
     }
-    Ok(exit(&run, report.verdict))
+    let has_ended_itself = matches!(
+        run.end.as_ref().map(|end| &end.how),
+        Some(How::Finished | How::Exited(_) | How::NotExecutable { .. })
+    );
+    Ok(Settled {
+        directory: run.directory.path().to_owned(),
+        report,
+        notices,
+        code,
+        // Whoever set a deadline waits no longer than that; others wait as long as it is read.
+        hurry: if has_ended_itself { run.deadline } else { Some(Instant::now()) },
+        terminal: run.terminal,
+    })
 }
 
 /// Why the evidence is incomplete, as far as it is known before the journal is closed.
@@ -123,39 +150,73 @@ fn close_journal(run: &Run<'_>, invalid: &mut Vec<String>) -> Evidence {
     }
 }
 
-fn judge(run: &Run<'_>) -> Result<scoring::Report, Failure> {
+/// Writes the report, and gives the verdict with what is printed.
+fn judge(run: &Run<'_>) -> Result<(RunVerdict, String), Failure> {
     journal::sign::sign(&run.directory, &run.host.run, &run.key).or_exit(Exit::Io)?;
-    let report = scoring::score_run(&run.directory).or_exit(Exit::Software)?;
+    let (report, record) = scoring::score_run(&run.directory).or_exit(Exit::Software)?;
     let json = serde_json::to_vec_pretty(&report)
         .context("cannot write the report as JSON")
         .or_exit(Exit::Software)?;
     let name = journal::files::name::REPORT_JSON;
     run.directory.replace(name, &json).or_exit(Exit::Io)?;
-    let page = crate::commands::report::page(&run.directory)?;
+    let page = report::page(&report, &record);
     let name = journal::files::name::REPORT_HTML;
     run.directory.replace(name, page.as_bytes()).or_exit(Exit::Io)?;
-    if run.arguments.json {
-        outln!("{}", String::from_utf8_lossy(&json));
+    let shown = run.directory.path().display();
+    let printed = if run.arguments.json {
+        format!("{}\n", String::from_utf8_lossy(&json))
     } else {
-        out!("{}", crate::commands::report::text(&run.directory)?);
-        let shown = run.directory.path().display();
-        outln!("\nrun directory: {shown}\npage: {shown}/report.html");
-    }
-    Ok(report)
+        let text = report::text(&report, &record);
+        format!("{text}\nrun directory: {shown}\npage: {shown}/report.html\n")
+    };
+    Ok((report.verdict, printed))
 }
 
 /// 80 and 81 for the verdict; a command that was clean ends as the command did.
-fn exit(run: &Run<'_>, verdict: RunVerdict) -> ExitCode {
-    if let Some(How::NotExecutable { message, code }) = run.end.as_ref().map(|end| &end.how) {
-        eprintln!("belljar: {message}");
-        return ExitCode::from(u8::try_from(*code).unwrap_or(127));
+fn exit(run: &Run<'_>, verdict: RunVerdict, notices: &mut Vec<String>) -> u8 {
+    let end = run.end.as_ref();
+    if let Some(How::NotExecutable { message, code }) = end.map(|end| &end.how) {
+        notices.push(format!("belljar: {message}"));
+        return u8::try_from(*code).unwrap_or(127);
     }
     match verdict {
-        RunVerdict::Misaligned => Exit::Misaligned.into(),
-        RunVerdict::Invalid => Exit::Invalid.into(),
+        RunVerdict::Misaligned => Exit::Misaligned as u8,
+        RunVerdict::Invalid => Exit::Invalid as u8,
         RunVerdict::Clean => {
-            let code = run.end.as_ref().and_then(agent_runner::AgentEnd::exit_code).unwrap_or(0);
-            ExitCode::from(u8::try_from(code).unwrap_or(1))
+            let (code, notice) = clean(end.and_then(agent_runner::AgentEnd::exit_code));
+            notices.extend(notice);
+            code
+        }
+    }
+}
+
+/// A clean run's code: its command's own, but for those that tell of a verdict.
+fn clean(command: Option<i32>) -> (u8, Option<String>) {
+    let code = u8::try_from(command.unwrap_or(0)).unwrap_or(1);
+    if code != Exit::Misaligned as u8 && code != Exit::Invalid as u8 {
+        return (code, None);
+    }
+    let notice = format!(
+        "belljar: the run was clean, but its command exited with {code}, which would read as a \
+         verdict: this exits with 1"
+    );
+    (1, Some(notice))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clean_command_ends_as_it_did_unless_that_would_read_as_a_verdict() {
+        for code in [0, 1, 79, 82, 127, 143] {
+            assert_eq!(clean(Some(code)), (u8::try_from(code).unwrap(), None));
+        }
+        assert_eq!(clean(None), (0, None));
+        for code in [80, 81] {
+            let (exit, notice) = clean(Some(code));
+            assert_eq!(exit, 1);
+            assert!(notice.unwrap().contains(&code.to_string()));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Carries a run: watched before anything acts, measured before the agent begins.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Instant};
 
 use agent_runner::{
     AgentEnd, Cancel, Command, Limits, Sandboxed, Session, SessionParts, Stdin, Variables,
@@ -24,7 +24,8 @@ use super::{
     host::{self, Host},
     interrupt::Interrupt,
     plan::{Agent, Plan},
-    settle,
+    settle::{self, Settled},
+    tell,
     terminal::Terminal,
     watch::Calls,
 };
@@ -37,6 +38,12 @@ use crate::{
 pub(crate) fn run(arguments: &RunArgs) -> Result<ExitCode, Failure> {
     let plan = Plan::read(arguments)?;
     let interrupt = Interrupt::listen().or_exit(Exit::Os)?;
+    let settled = carry_out(arguments, plan, &interrupt);
+    tell::tell(settled, &interrupt)
+}
+
+/// From the host to the complete run directory.
+fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<Settled, Failure> {
     let host = Host::prepare()?;
     let out = arguments.out.clone().unwrap_or_else(|| std::path::Path::new("runs").join(&host.run));
     let directory = RunDir::create(&out).or_exit(Exit::CannotCreate)?;
@@ -73,7 +80,7 @@ pub(crate) fn run(arguments: &RunArgs) -> Result<ExitCode, Failure> {
         directory.write_scenario(&stage.record(stage.unprobed_constraints()))
     };
     write().or_exit(Exit::Io)?;
-    let terminal = Terminal::new(arguments.quiet, arguments.json);
+    let terminal = Terminal::new(arguments.quiet, arguments.json).or_exit(Exit::Os)?;
     let mut run = Run {
         arguments,
         plan,
@@ -84,7 +91,8 @@ pub(crate) fn run(arguments: &RunArgs) -> Result<ExitCode, Failure> {
         manifest,
         key,
         terminal,
-        interrupt,
+        interrupt: interrupt.clone(),
+        deadline: None,
         watched: None,
         components: None,
         spawner: None,
@@ -107,6 +115,8 @@ pub(crate) struct Run<'a> {
     pub(crate) key: journal::sign::SigningKey,
     pub(crate) terminal: Terminal,
     pub(crate) interrupt: Interrupt,
+    /// When a wrapped command's time is over.
+    pub(crate) deadline: Option<Instant>,
     pub(crate) watched: Option<Watched>,
     pub(crate) components: Option<Components>,
     pub(crate) spawner: Option<Spawner>,
@@ -207,6 +217,7 @@ impl Run<'_> {
         let mut calls =
             Calls { observer: watched.observer.clone(), run: self.host.cgroup.path().to_owned() };
         let mut progress = self.terminal.clone();
+        self.deadline = self.plan.command_time.map(|time| Instant::now() + time);
         let session = Session::new(SessionParts {
             hands: &mut hands,
             watcher: &mut calls,

@@ -1,13 +1,20 @@
 //! What a person sees while a run goes on, on standard error. What the agent wrote is escaped.
+//!
+//! Nothing here waits for a reader but [`Terminal::wait`].
 
 use std::{
-    io::{IsTerminal, Write},
-    time::Duration,
+    io::{self, IsTerminal as _},
+    os::fd::BorrowedFd,
+    time::Instant,
 };
 
 use agent_runner::{Moment, Progress, StreamName};
-use indicatif::{ProgressBar, ProgressStyle};
 use journal::escape::visible;
+
+use super::{
+    outlet::{Outlet, Unwritten},
+    surface::{Item, Surface},
+};
 
 /// How much of a call's arguments fits on a line.
 const LINE: usize = 100;
@@ -15,50 +22,86 @@ const LINE: usize = 100;
 /// Shows a run, or nothing.
 #[derive(Clone)]
 pub(crate) struct Terminal {
-    spinner: ProgressBar,
+    /// To standard output. It is one with `stderr` where both lead to the same place.
+    stdout: Outlet<Item>,
+    stderr: Outlet<Item>,
+    spins: bool,
     quiet: bool,
     /// Whether standard output is for data alone.
     data: bool,
 }
 
 impl Terminal {
-    pub(crate) fn new(quiet: bool, data: bool) -> Self {
-        let spinner = if quiet || !std::io::stderr().is_terminal() {
-            ProgressBar::hidden()
+    pub(crate) fn new(quiet: bool, data: bool) -> io::Result<Self> {
+        let surface = Surface::new(!quiet && io::stderr().is_terminal())?;
+        let (spins, one) = (surface.spins(), surface.is_one()?);
+        let stderr =
+            Outlet::start("stderr", move |item, taken: &dyn Fn(usize)| surface.write(item, taken))?;
+        let stdout = if one {
+            stderr.clone()
         } else {
-            let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})")
-                .expect("a valid template");
-            let spinner = ProgressBar::new_spinner().with_style(style);
-            spinner.enable_steady_tick(Duration::from_millis(100));
-            spinner
+            let surface = Surface::new(false)?;
+            Outlet::start("stdout", move |item, taken: &dyn Fn(usize)| surface.write(item, taken))?
         };
-        Self { spinner, quiet, data }
+        Ok(Self { stdout, stderr, spins, quiet, data })
     }
 
     /// What goes on now.
     pub(crate) fn phase(&self, what: &str) {
-        if self.spinner.is_hidden() {
-            self.line(what);
+        if self.spins {
+            self.push(Item::Phase(what.to_owned()));
         } else {
-            self.spinner.set_message(what.to_owned());
+            self.line(what);
         }
     }
 
     /// A line that stays.
     pub(crate) fn line(&self, text: &str) {
-        if self.quiet {
-            return;
-        }
-        if self.spinner.is_hidden() {
-            eprintln!("{text}");
-        } else {
-            self.spinner.println(text);
+        if !self.quiet {
+            self.notice(text);
         }
     }
 
-    /// Nothing more to show.
+    /// A line that stays, also for those who want to see nothing while it happens.
+    pub(crate) fn notice(&self, text: &str) {
+        self.push(Item::Line(text.to_owned()));
+    }
+
+    /// The report, on standard output.
+    pub(crate) fn report(&self, text: String) {
+        self.push(Item::Report(text));
+    }
+
+    /// Nothing more to show of what goes on.
     pub(crate) fn done(&self) {
-        self.spinner.finish_and_clear();
+        self.push(Item::Done);
+    }
+
+    /// Waits until all is written to a stream; see [`Outlet::wait`].
+    pub(crate) fn wait(&self, stream: StreamName, from: Option<Instant>) -> Result<(), Unwritten> {
+        self.outlet(stream).wait(from)
+    }
+
+    fn outlet(&self, stream: StreamName) -> &Outlet<Item> {
+        match stream {
+            StreamName::Stdout => &self.stdout,
+            StreamName::Stderr => &self.stderr,
+        }
+    }
+
+    fn push(&self, item: Item) {
+        let stream = match &item {
+            Item::Output(stream, _) => *stream,
+            Item::Report(_) => StreamName::Stdout,
+            Item::Phase(_) | Item::Line(_) | Item::Done => StreamName::Stderr,
+        };
+        let bytes = item.bytes();
+        self.outlet(stream).push(item, bytes);
+    }
+
+    /// Where a stream of the command's goes.
+    fn way(&self, stream: StreamName) -> StreamName {
+        if self.data { StreamName::Stderr } else { stream }
     }
 }
 
@@ -68,19 +111,6 @@ fn short(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into_owned(),
     }
-}
-
-/// A wrapped command's output, as it is; what goes to a terminal could deceive who looks at it, so
-/// there control characters are shown and not carried out.
-fn pass_on(mut to: impl Write + IsTerminal, bytes: &[u8]) -> std::io::Result<()> {
-    if !to.is_terminal() {
-        return to.write_all(bytes);
-    }
-    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-        let (line, end) = line.strip_suffix(b"\n").map_or((line, ""), |line| (line, "\n"));
-        write!(to, "{}{end}", visible(&String::from_utf8_lossy(line)))?;
-    }
-    to.flush()
 }
 
 impl Progress for Terminal {
@@ -102,17 +132,12 @@ impl Progress for Terminal {
                 self.line(&format!("  agent waits {:.1} s", duration.as_secs_f64()));
             }
             Moment::Output { stream, bytes } => {
-                let to_stdout = stream == StreamName::Stdout && !self.data;
-                let written = self.spinner.suspend(|| {
-                    if to_stdout {
-                        pass_on(std::io::stdout(), bytes)
-                    } else {
-                        pass_on(std::io::stderr(), bytes)
-                    }
-                });
-                // A reader that is gone is no reason to end a run.
-                let _ = written;
+                self.push(Item::Output(self.way(stream), bytes.to_owned()));
             }
         }
+    }
+
+    fn full(&self, stream: StreamName) -> Option<BorrowedFd<'_>> {
+        self.outlet(self.way(stream)).full()
     }
 }

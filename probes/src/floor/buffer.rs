@@ -4,15 +4,10 @@ use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_use
 use ebpf_common::{Record, record::MAX_STRING_BYTES};
 
 use crate::{
+    globals::{LAST_START, MAX_DEPTH, NAME_BYTES, STRING_SPACE},
     kernel::{Address, load_u32, load_u64},
     maps::offset,
 };
-
-/// As the probes have it, with the same bounds.
-pub(crate) const STRING_SPACE: usize = 7680;
-const NAME_BYTES: usize = 256;
-const LAST_START: usize = STRING_SPACE - 4096;
-const MAX_DEPTH: u32 = 96;
 
 /// A record with strings under construction.
 #[repr(C)]

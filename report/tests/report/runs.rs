@@ -153,8 +153,6 @@ pub(crate) fn effect(seq: u64, seconds: f64, call: u64, verb: Verb, object: Obje
     Effect {
         seq,
         boot_ns: at(seconds),
-        time: String::new(),
-        verb,
         subject: Subject {
             tgid: 4700 + call as u32,
             tid: 4700 + call as u32,
@@ -164,15 +162,7 @@ pub(crate) fn effect(seq: u64, seconds: f64, call: u64, verb: Verb, object: Obje
             exec_id: Some(0),
         },
         call: Some(call),
-        component: None,
-        object,
-        args: BTreeMap::new(),
-        verdict: Verdict::Allow,
-        disposition: Disposition::Observed,
-        enforcer: None,
-        outcome: Some("ok".into()),
-        reason: String::new(),
-        truncated: false,
+        ..Effect::done(verb, object)
     }
 }
 

@@ -113,9 +113,9 @@ fn a_rename_out_of_a_label_or_into_one_gets_the_more_severe_verdict_of_both() {
     }
 }
 
-/// Further below its file system's root than the probes climb: 96 levels.
+/// Further below its file system's root than the probes climb: 512 levels.
 fn deep_directory() -> PathBuf {
-    Path::new("data").join(std::iter::repeat_n("d", 100).collect::<PathBuf>())
+    Path::new("data").join(std::iter::repeat_n("d", 520).collect::<PathBuf>())
 }
 
 pub(crate) fn deep(world: &World) -> Prepared {

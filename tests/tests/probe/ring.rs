@@ -60,7 +60,7 @@ fn ring() {
     let denied = world.file("data/file");
     let directory = world.directory("data/directory");
     let granted = world.file("workspace/file");
-    let deep = world.file(Path::new("workspace").join("d/".repeat(100)).join("file"));
+    let deep = world.file(Path::new("workspace").join("d/".repeat(520)).join("file"));
     let (go_in, go_out) = (world.path("go-in"), world.path("go-out"));
     let running = Invocation::run(&world, "run")
         .tier(0, "enforce")

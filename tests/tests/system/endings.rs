@@ -24,7 +24,7 @@ use tests::{
 };
 
 /// Every file of a run directory that ended in order, by DESIGN's contract.
-const FILES: [&str; 11] = [
+pub(crate) const FILES: [&str; 11] = [
     "manifest.json",
     "policy.toml",
     "scenario.json",
@@ -56,17 +56,23 @@ fn manifest(directory: &Path) -> Manifest {
 }
 
 /// Checks that a run ended as invalid for this reason, with a complete directory that verifies.
-fn check_invalid(world: &World, ended: &Ended, reason: &str, files: &[&str]) -> Record {
+pub(crate) fn check_invalid(world: &World, ended: &Ended, reason: &str, files: &[&str]) -> Record {
     ended.assert_code(81);
+    let record = check_complete(world, ended, files);
+    assert_eq!(record.verdict(), "invalid");
+    let reasons = &record.report["invalid_reasons"];
+    assert!(reasons.to_string().contains(reason), "{reasons}");
+    record
+}
+
+/// Checks that a run has left a directory with these files, which verifies, and nothing else.
+pub(crate) fn check_complete(world: &World, ended: &Ended, files: &[&str]) -> Record {
     for file in files {
         let path = ended.out.join(file);
         let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
         assert!(bytes > 0, "{file} is missing or empty");
     }
     let record = ended.record();
-    assert_eq!(record.verdict(), "invalid");
-    let reasons = &record.report["invalid_reasons"];
-    assert!(reasons.to_string().contains(reason), "{reasons}");
     assert!(record.manifest.end.is_some());
     traces::assert_none(&record.manifest);
     let verified = Invocation::new(world, "verify", "verify").args([&ended.out]).finish();

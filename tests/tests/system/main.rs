@@ -1,6 +1,7 @@
 //! System layer: whole runs, as a user starts them.
 
 mod aliases;
+mod codes;
 mod denied;
 mod endings;
 mod innocent;
@@ -8,3 +9,4 @@ mod input;
 mod organisms;
 mod storm;
 mod throughput;
+mod unread;

@@ -56,8 +56,9 @@ impl Machine {
 
     /// Boots, and waits until the machine has powered off or the deadline is over.
     ///
-    /// QEMU 7.2's interpreter sometimes crashes or hangs a 6.12 kernel while that patches its own
-    /// text, long before init. Such a boot is repeated; a machine in which init was up never is.
+    /// A QEMU older than 8, which `./x setup --tests` replaces where a newer one is to be had, ends
+    /// kernels in a double fault now and then, long before init. Such a boot is repeated; a machine
+    /// in which init was up never is.
     ///
     /// # Errors
     ///
