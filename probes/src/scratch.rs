@@ -57,10 +57,13 @@ pub(crate) fn existing() -> Option<&'static mut Scratch> {
     storage(0)
 }
 
-/// The current task's scratch, made if need be; `None` when memory is short.
+/// The current task's scratch, made if need be; `None` when memory is short. Linux 7.x takes memory
+/// for it without waiting (`kmalloc_nolock`), which fails where another holds a lock for a moment: what
+/// fails is tried again before an effect counts as lost.
 #[inline(always)]
 pub(crate) fn get() -> Option<&'static mut Scratch> {
-    storage(u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE))
+    const CREATE: u64 = BPF_LOCAL_STORAGE_GET_F_CREATE as u64;
+    storage(CREATE).or_else(|| storage(CREATE)).or_else(|| storage(CREATE))
 }
 
 /// The CPU's scratch, for a tracepoint program that leaves nothing behind for the task. One program
