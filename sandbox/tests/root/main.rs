@@ -60,6 +60,7 @@ const TESTS: &[Test] = tests! {
     cgroups: [
         a_run_is_owned_once_and_removed_without_a_trace,
         a_frozen_cgroup_stands_still_and_can_be_killed,
+        a_process_that_has_lost_its_first_thread_is_killed,
         a_leaf_has_the_id_that_the_kernel_knows_it_by,
         oversight_is_left_as_it_was_entered,
         limits_say_what_holds,

@@ -3,6 +3,7 @@
 mod denied;
 mod endings;
 mod input;
+mod leftovers;
 mod organisms;
 mod storm;
 mod throughput;

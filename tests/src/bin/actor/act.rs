@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    ffi::{CString, OsStr, OsString},
+    ffi::{CStr, CString, OsStr, OsString},
     fs::{self, File},
     os::{
         fd::{AsRawFd, RawFd},
@@ -13,7 +13,10 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sys::wait::{WaitStatus, waitpid},
+    sys::{
+        stat::Mode,
+        wait::{WaitStatus, waitpid},
+    },
     unistd::{Pid, execv, getppid, pause, setpgid},
 };
 
@@ -134,6 +137,12 @@ impl Actor {
                     _ => None,
                 })
             }
+            "leave_leader" => {
+                let ready = words.get(0)?.to_owned();
+                std::thread::spawn(move || daemon::stay_without_leader(Path::new(&ready)));
+                sys::exit_thread()
+            }
+            "deepen" => deepen(words.number(0)?, &words.path(1)?),
             "sub" => sub(Path::new(words.get(0)?)),
             "thread" => {
                 std::thread::spawn(|| {}).join().expect("an empty thread does not panic");
@@ -211,6 +220,17 @@ fn renameat(name: &str, words: &Words<'_>) -> Result<Result<i64, Errno>, NoSuchA
         other => return Err(NoSuchAct(format!("{other} is no flag"))),
     };
     Ok(sys::renameat2(from, to, flags))
+}
+
+/// Makes this many directories of one name, each in the one before, and stays where it was.
+fn deepen(levels: i32, name: &CStr) -> Ended {
+    let start = errno_of(File::open("."))?;
+    for _ in 0..levels {
+        nix::unistd::mkdir(name, Mode::S_IRWXU)?;
+        nix::unistd::chdir(name)?;
+    }
+    nix::unistd::fchdir(start)?;
+    Ok(None)
 }
 
 /// Starts a child that ends with this code and waits for it.

@@ -1,0 +1,75 @@
+//! What an agent does to outlive its run, and what is left of it.
+
+use std::fs;
+
+use journal::RunDir;
+use nix::sys::signal::Signal;
+use tests::{
+    deadline::wait_for,
+    run::{Ended, Invocation},
+    traces,
+    whole::until_whole,
+    world::World,
+};
+
+/// Checks that a run was judged, and that nothing of it is left.
+#[track_caller]
+fn assert_gone(ended: &Ended) {
+    let manifest = RunDir::open(&ended.out).and_then(|run| run.manifest()).expect("a manifest");
+    traces::assert_none(&manifest);
+    assert_eq!(manifest.invalid, [""; 0], "{}", ended.stderr);
+}
+
+/// Checks that a user has no key any more. The kernel collects them when it has time.
+fn assert_no_keys(uid: u32) {
+    let users = || fs::read_to_string("/proc/key-users").unwrap_or_default();
+    let line = format!("{uid}:");
+    wait_for("the run's keys to be gone", || {
+        (!users().lines().any(|user| user.trim().starts_with(&line))).then_some(())
+    });
+}
+
+/// A call that leaves a process without its first thread, and ends.
+fn leaving_a_leaderless_process(world: &World) -> Invocation {
+    Invocation::run(world, "run")
+        .tier(0, "enforce")
+        .args(["--"])
+        .args([world.actor()])
+        .args(["touch", "go", ",", "daemon", "go", "done", "leave_leader", "ready"])
+        .args([",", "wait_file", "ready"])
+}
+
+#[test]
+fn a_process_that_has_lost_its_first_thread_is_recorded_and_ended() {
+    until_whole(|| {
+        let world = World::new();
+        let ended = leaving_a_leaderless_process(&world).finish();
+        assert_gone(&ended);
+        ended.assert_code(80);
+        let record = ended.record();
+        record.assert_whole();
+        assert_no_keys(record.manifest.uid);
+        let left = RunDir::open(&ended.out).and_then(|run| run.persistence());
+        let left = left.expect("the agent began").processes;
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert_eq!((left[0].call, left[0].comm.as_str()), (1, "actor"));
+        assert!(left[0].command_line.contains("leave_leader"), "{left:?}");
+    });
+}
+
+#[test]
+fn a_process_that_has_lost_its_first_thread_is_reaped() {
+    let world = World::new();
+    let running = leaving_a_leaderless_process(&world).args([",", "pause"]).start();
+    wait_for("the daemon", || running.stdout().contains("wait_file").then_some(()));
+    let run = RunDir::open(running.out()).and_then(|run| run.manifest()).expect("a manifest");
+    running.signal(Signal::SIGKILL);
+    assert_eq!(running.finish().code, None);
+    let reaped = Invocation::new(&world, "reap", "reap").finish();
+    reaped.assert_code(0);
+    assert!(!traces::cgroups().join("belljar").join(&run.run).exists());
+    // Whoever inherited it has to notice that it has ended.
+    wait_for("the process to be gone", || {
+        traces::processes(run.uid).next().is_none().then_some(())
+    });
+}
