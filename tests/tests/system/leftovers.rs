@@ -73,3 +73,43 @@ fn a_process_that_has_lost_its_first_thread_is_reaped() {
         traces::processes(run.uid).next().is_none().then_some(())
     });
 }
+
+/// Deeper than descriptors and paths reach.
+const DEEP: &str = "2500";
+
+#[test]
+fn a_tree_deeper_than_any_path_is_removed_with_the_run() {
+    until_whole(|| {
+        let world = World::new();
+        let run = Invocation::run(&world, "run").tier(0, "enforce").args(["--"]);
+        let ended = run.args([world.actor()]).args(["deepen", DEEP, "d"]).finish();
+        assert!(ended.stdout.contains("\"ok\""), "{}", ended.stdout);
+        assert_gone(&ended);
+        ended.assert_code(0);
+    });
+}
+
+#[test]
+fn the_files_of_a_run_are_reaped_also_where_its_cgroup_is_gone() {
+    let world = World::new();
+    let run = Invocation::run(&world, "run").tier(0, "enforce").args(["--"]);
+    let running = run.args([world.actor()]).args(["deepen", DEEP, "d", ",", "pause"]).start();
+    wait_for("the tree", || running.stdout().contains("deepen").then_some(()));
+    let run = RunDir::open(running.out()).and_then(|run| run.manifest()).expect("a manifest");
+    running.signal(Signal::SIGKILL);
+    assert_eq!(running.finish().code, None);
+    let cgroup = traces::cgroups().join("belljar").join(&run.run);
+    wait_for("the spawner to end the run and its cgroup to be removed", || {
+        for leaf in fs::read_dir(&cgroup).into_iter().flatten().flatten() {
+            // Busy until the last process is gone; its files are no directories.
+            let _ = fs::remove_dir(leaf.path());
+        }
+        let _ = fs::remove_dir(&cgroup);
+        (!cgroup.exists()).then_some(())
+    });
+    assert!(traces::stage(&run.run).exists());
+    let reaped = Invocation::new(&world, "reap", "reap").finish();
+    reaped.assert_code(0);
+    assert!(reaped.stdout.lines().any(|line| line == run.run), "{:?}", reaped.stdout);
+    assert!(!traces::stage(&run.run).exists());
+}
