@@ -34,6 +34,8 @@ pub(crate) struct Host {
     pub(crate) level: u32,
     pub(crate) pins: Option<PathBuf>,
     pub(crate) stage: PathBuf,
+    /// What stands in for directories of the host in the sandbox: the path there, and the directory.
+    pub(crate) binds: Vec<(PathBuf, PathBuf)>,
     stages: Stages,
     // Fields drop in this order: the run's processes, then the cgroup of those who watch.
     pub(crate) cgroup: RunCgroup,
@@ -59,6 +61,7 @@ impl Host {
         let user = RunUser::allocate().or_exit(Exit::Os)?;
         Ok(Self {
             pins: bpf_file_system().then(|| Path::new(PINS).join(&run)),
+            binds: binds(&stages.stage(&run)),
             stage: stages.stage(&run),
             stages,
             run,
@@ -86,6 +89,13 @@ impl Drop for Host {
             tracing::warn!(%error, "something of the run is left");
         }
     }
+}
+
+/// Shared memory and POSIX semaphores live in a directory that all users share; a run has one of its
+/// own. A host without it has nothing to keep apart.
+fn binds(stage: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let shared = fs::canonicalize("/dev/shm").into_iter().filter(|path| path.is_dir());
+    shared.map(|path| (path, stage.join("shm"))).collect()
 }
 
 /// Whether programs can be pinned.

@@ -33,6 +33,8 @@ const TESTS: &[Test] = tests! {
         a_task_runs_in_a_fork_with_a_payload_of_any_length,
         a_task_that_panics_ends_alone,
         namespaces_are_the_runs_own,
+        ipc_objects_vanish_with_the_run,
+        a_directory_stands_in_for_another_in_the_run_alone,
         a_run_is_never_root,
     ],
     confinement: [

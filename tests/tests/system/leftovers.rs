@@ -1,15 +1,16 @@
 //! What an agent does to outlive its run, and what is left of it.
 
-use std::fs;
+use std::{fs, path::Path};
 
-use journal::RunDir;
+use journal::{RunDir, Verb};
 use nix::sys::signal::Signal;
 use tests::{
     deadline::wait_for,
+    in_machine,
     run::{Ended, Invocation},
     traces,
     whole::until_whole,
-    world::World,
+    world::{World, words},
 };
 
 /// Checks that a run was judged, and that nothing of it is left.
@@ -112,4 +113,39 @@ fn the_files_of_a_run_are_reaped_also_where_its_cgroup_is_gone() {
     reaped.assert_code(0);
     assert!(reaped.stdout.lines().any(|line| line == run.run), "{:?}", reaped.stdout);
     assert!(!traces::stage(&run.run).exists());
+}
+
+#[test]
+fn shared_memory_is_the_runs_own_and_working_there_is_work() {
+    if in_machine() {
+        // A machine has none of its own.
+        let _ = fs::create_dir("/dev/shm");
+    }
+    until_whole(|| {
+        let world = World::new();
+        let shared = Path::new("/dev/shm").join(format!("bjt-{}", std::process::id()));
+        fs::write(&shared, "the host's").expect("root may");
+        let kept = shared.with_extension("kept");
+        let ended = Invocation::run(&world, "run")
+            .tier(0, "enforce")
+            .args(["--"])
+            .args([world.actor()])
+            // The same name as the host's file, in another directory.
+            .args(words([&"touch", &shared, &",", &"unlink", &shared, &",", &"touch", &kept]))
+            .finish();
+        let hosts = fs::read_to_string(&shared);
+        fs::remove_file(&shared).expect("root may");
+        assert_eq!(hosts.ok().as_deref(), Some("the host's"));
+        assert!(!kept.exists());
+        assert_eq!(ended.stdout.matches("\"outcome\":\"ok\"").count(), 3, "{}", ended.stdout);
+        assert_gone(&ended);
+        let record = ended.record();
+        let removed: Vec<_> = record.of(Verb::Unlink).collect();
+        assert_eq!(removed.len(), 1);
+        // Where paths are read from the caller's memory, the name is the sandbox's.
+        if record.has_lsm() {
+            assert_eq!(removed[0].object.label, "workspace", "{removed:?}");
+            ended.assert_code(0);
+        }
+    });
 }
