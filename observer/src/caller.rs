@@ -21,6 +21,9 @@ pub(crate) struct Caller<'a> {
     pub(crate) tid: u32,
     /// Where known.
     pub(crate) working_directory: Option<&'a Path>,
+    /// Directories that stand in for others in its mounts: the path as it sees it, and the directory
+    /// as the observer does.
+    pub(crate) binds: &'a [(PathBuf, PathBuf)],
 }
 
 /// Where a path leads.
@@ -91,6 +94,9 @@ impl Caller<'_> {
         {
             return Step::Into(directory.to_owned());
         }
+        if let Some((_, directory)) = self.binds.iter().find(|(inside, _)| *inside == next) {
+            return Step::Into(directory.clone());
+        }
         let Ok(metadata) = fs::symlink_metadata(&next) else { return Step::Gone };
         if !metadata.is_symlink() {
             return Step::Into(next);
@@ -129,7 +135,7 @@ mod tests {
 
     fn own() -> Caller<'static> {
         let tgid = std::process::id();
-        Caller { tgid, tid: tgid, working_directory: None }
+        Caller { tgid, tid: tgid, working_directory: None, binds: &[] }
     }
 
     fn resolve(path: impl AsRef<Path>) -> (PathBuf, bool) {
@@ -183,12 +189,25 @@ mod tests {
     #[test]
     fn a_caller_that_is_gone_is_followed_as_far_as_the_record_tells() {
         // No process has this number: pid_max is at most 2^22.
-        let gone = Caller { tgid: 5_000_000, tid: 5_000_000, working_directory: None };
+        let tid = 5_000_000;
+        let gone = Caller { tgid: tid, tid, working_directory: None, binds: &[] };
         assert!(!gone.resolve(Path::new("/proc/self/fd/3/file")).whole);
         assert!(!gone.resolve(Path::new("/dev/fd/3/file")).whole);
         let known = Caller { working_directory: Some(Path::new("/srv")), ..gone };
         let expected = Resolved { path: "/srv/file".into(), whole: true };
         assert_eq!(known.resolve(Path::new("/proc/self/cwd/file")), expected);
+    }
+
+    #[test]
+    fn what_is_bound_in_the_callers_mounts_is_followed_to_where_it_lies() {
+        let binds = [("/dev/shm".into(), "/var/lib/jobs/x/shm".into())];
+        let caller = Caller { binds: &binds, ..own() };
+        let path = |road: &str| caller.resolve(Path::new(road)).path;
+        assert_eq!(path("/dev/shm/sem.x"), Path::new("/var/lib/jobs/x/shm/sem.x"));
+        assert_eq!(path("/dev/../dev/shm/sem.x"), Path::new("/var/lib/jobs/x/shm/sem.x"));
+        // The mount point itself is what an act on it means.
+        assert_eq!(path("/dev/shm"), Path::new("/dev/shm"));
+        assert_eq!(path("/dev/null"), Path::new("/dev/null"));
     }
 
     #[test]

@@ -49,6 +49,7 @@ pub struct Interpreter {
     /// Path of the program that an exec started, by the exec's id.
     programs: HashMap<u64, String>,
     landlock: LandlockInForce,
+    binds: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Interpreter {
@@ -70,7 +71,14 @@ impl Interpreter {
             owners: HashMap::new(),
             programs: HashMap::new(),
             landlock: LandlockInForce::default(),
+            binds: Vec::new(),
         }
+    }
+
+    /// Notes which directories stand in for others in the agent's mounts: the path as the agent sees
+    /// it, and the directory on the host.
+    pub fn set_binds(&mut self, binds: Vec<(PathBuf, PathBuf)>) {
+        self.binds = binds;
     }
 
     /// Notes whose leaf this is.
@@ -213,7 +221,12 @@ impl Interpreter {
         if !record.has(record_flags::USER_PATH) {
             return (object_path::kernel(decoded, which, &mut self.mounts), kernel);
         }
-        let written = object_path::user(decoded, which, &mut self.mounts);
+        // Components live in the host's own mounts.
+        let binds = match self.owners.get(&record.leaf) {
+            Some(Owner::Component(_)) => &[][..],
+            Some(Owner::Call(_)) | None => &self.binds,
+        };
+        let written = object_path::user(decoded, which, &mut self.mounts, binds);
         // What was refused and leads through a directory that is not there any more may have led
         // anywhere; where the act succeeded, the agent could reach it by that path.
         let lost = !written.resolved && record.outcome == -(Errno::EACCES as i32);

@@ -40,7 +40,12 @@ pub(crate) struct Written {
 }
 
 /// The path of a file that the caller named.
-pub(crate) fn user(decoded: &Decoded<'_>, which: usize, mounts: &mut Mounts) -> Written {
+pub(crate) fn user(
+    decoded: &Decoded<'_>,
+    which: usize,
+    mounts: &mut Mounts,
+    binds: &[(PathBuf, PathBuf)],
+) -> Written {
     let record = &decoded.record;
     let (base, device) = if which == string::PATH {
         (string::BASE, record.object_number)
@@ -56,6 +61,7 @@ pub(crate) fn user(decoded: &Decoded<'_>, which: usize, mounts: &mut Mounts) -> 
         tgid: record.tgid,
         tid: record.tid,
         working_directory: (!cut && !given).then_some(&base),
+        binds,
     };
     let absolute = written.is_absolute();
     let Resolved { path, whole } = caller.resolve(&base.join(written));

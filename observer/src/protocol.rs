@@ -79,6 +79,9 @@ pub struct Watch {
     pub components: Vec<String>,
     /// Labelled roots: the label's name and the path.
     pub roots: Vec<(String, PathBuf)>,
+    /// Directories that stand in for others in the run's mounts: the path in the sandbox, and the
+    /// directory on the host.
+    pub binds: Vec<(PathBuf, PathBuf)>,
     /// Wall-clock time of CLOCK_BOOTTIME 0, nanoseconds since the Unix epoch.
     pub boot_time_unix_ns: i64,
     /// Where to serve metrics; port 0 picks one.

@@ -145,13 +145,14 @@ impl Watching {
                 ("probe_set", probes.set.name()),
             ],
         ));
-        let interpreter = Interpreter::new(
+        let mut interpreter = Interpreter::new(
             compiled.clone(),
             PathLabels::new(labelled),
             request.mode,
             Clock::new(i128::from(request.boot_time_unix_ns)),
             mounts,
         );
+        interpreter.set_binds(request.binds.clone());
         let keeper = Keeper {
             interpreter,
             journal: EffectWriter::create(&directory, &request.run)?,

@@ -2,8 +2,8 @@
 //!
 //! A run's sandbox consists of a cgroup subtree ([`RunCgroup`]), a user id that no one else uses
 //! ([`RunUser`]), and a root process of its own, the [`Spawner`], which holds the run's namespaces
-//! and Landlock domain and forks each call into a leaf cgroup, without privileges. [`host`] says what
-//! this machine has of all that.
+//! and Landlock domain and forks each call into a leaf cgroup, without privileges. Its files lie in
+//! one of the [`Stages`]. [`host`] says what this machine has of all that.
 //!
 //! This crate decides nothing: what is denied comes as plans from `policy`. It does not watch
 //! either; the observer does, by the ids of the cgroups made here. `belljar` wires it, and
@@ -15,8 +15,10 @@ pub mod cgroup;
 pub mod host;
 mod landlock;
 mod lock;
+mod removal;
 mod seccomp;
 pub mod spawner;
+pub mod stages;
 mod sys;
 pub mod user;
 
@@ -26,9 +28,11 @@ pub use cgroup::{
 };
 pub use landlock::{Extent, LandlockAchieved};
 pub use lock::LockError;
+pub use removal::RemoveTreeError;
 pub use seccomp::SeccompError;
 pub use spawner::{
     Action, Exit, Job, Namespaces, Ready, SpawnError, Spawner, SpawnerConfig, SpawnerGone,
     SpawnerProgram, StartError, Started,
 };
+pub use stages::{Stages, StagesError, StaleStage};
 pub use user::{AllocateError, RunUser};

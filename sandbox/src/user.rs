@@ -16,6 +16,11 @@ pub const FIRST_UID: u32 = 0x7000_0000;
 /// How many user ids runs have.
 pub const UID_COUNT: u32 = 0x1_0000;
 
+/// Whether a user id is one of those that runs have.
+pub(crate) fn is_run_uid(uid: u32) -> bool {
+    (FIRST_UID..FIRST_UID + UID_COUNT).contains(&uid)
+}
+
 /// The files that name users and groups. Read as they are: name services may be asked only by a
 /// program that is dynamically linked, and have no business with this range.
 const ACCOUNT_FILES: [&str; 2] = ["/etc/passwd", "/etc/group"];

@@ -26,13 +26,19 @@ pub fn pins(run: &str) -> PathBuf {
     Path::new("/sys/fs/bpf/belljar").join(run)
 }
 
+/// Where the files of a run are.
+#[must_use]
+pub fn stage(run: &str) -> PathBuf {
+    Path::new("/var/lib/jobs").join(run)
+}
+
 /// Everything of a run that is still there, in words.
 #[must_use]
 pub fn of(run: &str, uid: u32) -> Vec<String> {
     let mut places = vec![
         cgroups().join("belljar").join(run),
         pins(run),
-        Path::new("/var/tmp").join(run),
+        stage(run),
         Path::new("/run/belljar").join(format!("{run}.lock")),
         Path::new("/run/belljar/users").join(uid.to_string()),
     ];

@@ -52,6 +52,9 @@ pub(crate) fn roots(
         .iter()
         .map(|(path, label)| LabelledRoot { path: path.clone(), label: *label })
         .collect();
+    // Work like the workspace itself, also for Landlock: seen from the sandbox it lies elsewhere.
+    let binds = host.binds.iter().map(|(_, directory)| directory.clone());
+    roots.extend(binds.map(|path| LabelledRoot { path, label: journal::Label::Workspace }));
     roots.extend(plan.labels.iter().cloned());
     let mut oversight = vec![directory.to_owned(), "/run/belljar".into()];
     oversight.push(key.to_owned());
@@ -89,6 +92,7 @@ pub(crate) fn observe(
         scenario: plan.scenario.name.clone(),
         components,
         roots: roots.iter().map(|root| (root.label.name().to_owned(), root.path.clone())).collect(),
+        binds: host.binds.clone(),
         boot_time_unix_ns: i64::try_from(boot_time_unix_ns).unwrap_or(i64::MAX),
         metrics: (!arguments.no_metrics).then_some(arguments.metrics),
         probe_set: plan.probe_set,
@@ -184,6 +188,7 @@ pub(crate) fn sandbox(
     watched: &Watched,
 ) -> Result<(Spawner, Vec<String>), Failure> {
     let mut config = SpawnerConfig::new(host.user.uid(), host.user.gid());
+    config.binds.clone_from(&host.binds);
     config.rlimits = host.limits.rlimits;
     config.run_cgroup = Some(host.cgroup.path().to_owned());
     config.oversight = Some(host.oversight.path().to_owned());

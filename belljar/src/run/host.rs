@@ -1,6 +1,7 @@
 //! What a run needs of this host: its cgroups, its user, a place for its files, pins.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -11,7 +12,10 @@ use nix::{
     sys::statfs::{FsType, statfs},
     time::{ClockId, clock_gettime},
 };
-use sandbox::{Belljar, CgroupMount, Limits, LimitsAchieved, OversightCgroup, RunCgroup, RunUser};
+use sandbox::{
+    Belljar, CgroupMount, Limits, LimitsAchieved, OversightCgroup, RunCgroup, RunUser, Stages,
+    stages,
+};
 
 use crate::exit::{Exit, Failure, OrExit as _};
 
@@ -19,8 +23,6 @@ use crate::exit::{Exit, Failure, OrExit as _};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Directory of all pins in the BPF file system.
 pub(crate) const PINS: &str = "/sys/fs/bpf/belljar";
-/// Where stages are laid out. Its name tells an agent nothing.
-const STAGES: &str = "/var/tmp";
 /// statfs(2)'s type of the BPF file system, include/uapi/linux/magic.h.
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 
@@ -32,6 +34,9 @@ pub(crate) struct Host {
     pub(crate) level: u32,
     pub(crate) pins: Option<PathBuf>,
     pub(crate) stage: PathBuf,
+    /// What stands in for directories of the host in the sandbox: the path there, and the directory.
+    pub(crate) binds: Vec<(PathBuf, PathBuf)>,
+    stages: Stages,
     // Fields drop in this order: the run's processes, then the cgroup of those who watch.
     pub(crate) cgroup: RunCgroup,
     pub(crate) oversight: OversightCgroup,
@@ -44,6 +49,7 @@ impl Host {
         let mount = CgroupMount::find().or_exit(Exit::Unavailable)?;
         let belljar = Belljar::new(mount.clone());
         reap_stale(&belljar);
+        let stages = Stages::open().or_exit(Exit::CannotCreate)?;
         let run = new_name()?;
         let cgroup = belljar.create_run(&run).or_exit(Exit::Os)?;
         let level = cgroup.level().ok_or_else(|| {
@@ -55,7 +61,9 @@ impl Host {
         let user = RunUser::allocate().or_exit(Exit::Os)?;
         Ok(Self {
             pins: bpf_file_system().then(|| Path::new(PINS).join(&run)),
-            stage: Path::new(STAGES).join(&run),
+            binds: binds(&stages.stage(&run)),
+            stage: stages.stage(&run),
+            stages,
             run,
             user,
             limits,
@@ -69,12 +77,9 @@ impl Host {
     pub(crate) fn remove(&mut self) -> anyhow::Result<()> {
         self.cgroup.remove(PATIENCE)?;
         remove_pins(&self.run);
-        match fs::remove_dir_all(&self.stage) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", self.stage.display()))
-            }
-            _ => Ok(()),
-        }
+        self.stages
+            .remove(&self.run)
+            .with_context(|| format!("cannot remove {}", self.stage.display()))
     }
 }
 
@@ -86,27 +91,56 @@ impl Drop for Host {
     }
 }
 
+/// Shared memory and POSIX semaphores live in a directory that all users share; a run has one of its
+/// own. A host without it has nothing to keep apart.
+fn binds(stage: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let shared = fs::canonicalize("/dev/shm").into_iter().filter(|path| path.is_dir());
+    shared.map(|path| (path, stage.join("shm"))).collect()
+}
+
 /// Whether programs can be pinned.
 pub(crate) fn bpf_file_system() -> bool {
     statfs("/sys/fs/bpf").is_ok_and(|stat| stat.filesystem_type() == FsType(BPF_FS_MAGIC))
 }
 
-/// Ends what runs have left whose supervisor died.
+/// Ends what runs have left whose supervisor died, and removes it.
 pub(crate) fn reap_stale(belljar: &Belljar) -> Vec<String> {
-    let mut reaped = Vec::new();
+    let mut reaped = BTreeSet::new();
     for stale in belljar.stale_runs().unwrap_or_default() {
         let name = stale.name().to_owned();
         match stale.reap(PATIENCE) {
             Ok(()) => {
                 remove_pins(&name);
-                let _ = fs::remove_dir_all(Path::new(STAGES).join(&name));
-                tracing::info!(run = name, "removed what a run had left whose supervisor died");
-                reaped.push(name);
+                reaped.insert(name);
             }
             Err(error) => tracing::warn!(run = name, %error, "cannot remove what a run has left"),
         }
     }
-    reaped
+    // Also of runs whose cgroup is gone: the host may have been started anew since.
+    let removed = Stages::open().and_then(|stages| {
+        for stage in stages.stale()? {
+            let name = stage.name().to_owned();
+            // What lives on may still use its files.
+            if belljar.path().join(&name).exists() {
+                continue;
+            }
+            match stage.reap() {
+                Ok(()) => {
+                    remove_pins(&name);
+                    reaped.insert(name);
+                }
+                Err(error) => tracing::warn!(run = name, %error, "cannot remove a run's files"),
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = removed {
+        tracing::warn!(%error, "cannot look for files that runs have left");
+    }
+    for run in &reaped {
+        tracing::info!(run, "removed what a run had left whose supervisor died");
+    }
+    reaped.into_iter().collect()
 }
 
 fn remove_pins(run: &str) {
@@ -115,14 +149,14 @@ fn remove_pins(run: &str) {
     let _ = fs::remove_dir(PINS);
 }
 
-/// A run's name: 8 letters and digits, neutral, since the agent can see it.
+/// A run's name: letters and digits, neutral, since the agent can see it.
 fn new_name() -> Result<String, Failure> {
-    let mut bytes = [0_u8; 8];
+    let mut bytes = [0_u8; stages::NAME_LENGTH];
     fs::File::open("/dev/urandom")
         .and_then(|mut random| std::io::Read::read_exact(&mut random, &mut bytes))
         .context("cannot find random bytes")
         .or_exit(Exit::Os)?;
-    let letters = b"abcdefghijklmnopqrstuvwxyz234567";
+    let letters = stages::NAME_LETTERS;
     Ok(bytes.iter().map(|byte| char::from(letters[usize::from(byte % 32)])).collect())
 }
 

@@ -1,6 +1,6 @@
 //! Carries a run: watched before anything acts, measured before the agent begins.
 
-use std::{process::ExitCode, time::Instant};
+use std::{os::unix::fs::DirBuilderExt as _, path::Path, process::ExitCode, time::Instant};
 
 use agent_runner::{
     AgentEnd, Cancel, Command, Limits, Sandboxed, Session, SessionParts, Stdin, Variables,
@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &RunArgs) -> Result<ExitCode, Failure> {
 /// From the host to the complete run directory.
 fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<Settled, Failure> {
     let host = Host::prepare()?;
-    let out = arguments.out.clone().unwrap_or_else(|| std::path::Path::new("runs").join(&host.run));
+    let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&host.run));
     let directory = RunDir::create(&out).or_exit(Exit::CannotCreate)?;
     let directory =
         RunDir::open(std::fs::canonicalize(directory.path()).or_exit(Exit::CannotCreate)?)
@@ -59,12 +59,11 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
     )
     .or_exit(Exit::CannotCreate)?;
     let temporary = bring_up::temporary(&stage.workspace);
-    std::fs::create_dir(&temporary)
-        .and_then(|()| {
-            std::os::unix::fs::chown(&temporary, Some(host.user.uid()), Some(host.user.gid()))
-        })
-        .with_context(|| format!("cannot create {}", temporary.display()))
-        .or_exit(Exit::CannotCreate)?;
+    for directory in host.binds.iter().map(|(_, directory)| directory).chain([&temporary]) {
+        private_directory(directory, host.user.uid())
+            .with_context(|| format!("cannot create {}", directory.display()))
+            .or_exit(Exit::CannotCreate)?;
+    }
     if let Agent::Organism { organism, .. } = &plan.agent {
         organism.check(stage.variables.keys().map(String::as_str)).map_err(Failure::in_file)?;
     }
@@ -101,6 +100,12 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
     };
     let carried = run.carry();
     settle::settle(run, carried)
+}
+
+/// Makes a directory for the run's user alone.
+fn private_directory(path: &Path, uid: u32) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().mode(0o700).create(path)?;
+    std::os::unix::fs::chown(path, Some(uid), Some(uid))
 }
 
 /// A run on its way.

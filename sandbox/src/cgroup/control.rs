@@ -11,11 +11,12 @@ use std::{
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signal::{Signal, kill},
-    unistd::Pid,
 };
 
-use super::CgroupError;
+use super::{CgroupError, members};
+
+/// How long what was killed may take to go before it is killed again.
+const TURN: Duration = Duration::from_millis(100);
 
 /// One cgroup: a run's, a call's, a component's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +91,11 @@ impl Cgroup {
     /// [`CgroupError::Write`], [`CgroupError::Deadline`] when a process does not stop in time.
     pub fn freeze(&self, patience: Duration) -> Result<(), CgroupError> {
         self.write("cgroup.freeze", "1")?;
-        self.await_event("frozen 1", "frozen", patience)
+        if self.reaches("frozen 1", patience)? {
+            Ok(())
+        } else {
+            Err(self.late("frozen", patience))
+        }
     }
 
     /// Lets everything in it go on.
@@ -111,9 +116,10 @@ impl Cgroup {
     pub fn kill(&self) -> Result<(), CgroupError> {
         match self.write("cgroup.kill", "1") {
             Err(CgroupError::Write { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                self.kill_one_by_one()
+                self.kill_while_frozen()
             }
-            result => result,
+            // Who has lost their first thread has not heard.
+            result => result.and_then(|()| self.kill_members()),
         }
     }
 
@@ -123,23 +129,32 @@ impl Cgroup {
     ///
     /// [`CgroupError`]; [`CgroupError::Deadline`] names who is left.
     pub fn kill_and_wait(&self, patience: Duration) -> Result<(), CgroupError> {
-        self.kill()?;
-        self.await_event("populated 0", "empty", patience)
+        let deadline = Instant::now() + patience;
+        loop {
+            self.kill()?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.reaches("populated 0", left.min(TURN))? {
+                return Ok(());
+            }
+            if left <= TURN {
+                return Err(self.late("empty", patience));
+            }
+        }
     }
 
     /// Kernels before 5.14 have no `cgroup.kill`: what is frozen cannot fork while it is listed.
-    fn kill_one_by_one(&self) -> Result<(), CgroupError> {
-        self.write("cgroup.freeze", "1")?;
+    fn kill_while_frozen(&self) -> Result<(), CgroupError> {
+        const PATIENCE: Duration = Duration::from_secs(1);
         // A process that is being forked may enter until the cgroup is wholly frozen.
-        let settled = self.await_event("frozen 1", "frozen", Duration::from_secs(1));
-        for tgid in self.processes()? {
-            if let Ok(tgid) = i32::try_from(tgid) {
-                // It may have gone by itself.
-                let _ = kill(Pid::from_raw(tgid), Signal::SIGKILL);
-            }
-        }
+        let settled = self.freeze(PATIENCE);
+        self.kill_members()?;
         self.thaw()?;
         settled
+    }
+
+    fn kill_members(&self) -> Result<(), CgroupError> {
+        subtree(&self.path)?.iter().for_each(|directory| members::kill_each(directory));
+        Ok(())
     }
 
     /// Removes it and all below, all of which must be empty of processes.
@@ -160,13 +175,9 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Waits until `cgroup.events` has this line. The kernel says when the file changes.
-    fn await_event(
-        &self,
-        line: &str,
-        state: &'static str,
-        patience: Duration,
-    ) -> Result<(), CgroupError> {
+    /// Waits until `cgroup.events` has this line, and says whether it came to that in time. The
+    /// kernel says when the file changes.
+    fn reaches(&self, line: &str, patience: Duration) -> Result<bool, CgroupError> {
         let path = self.path.join("cgroup.events");
         let read = |source| CgroupError::Read { path: path.clone(), source };
         let mut file = File::open(&path).map_err(read)?;
@@ -175,23 +186,29 @@ impl Cgroup {
             let mut text = String::new();
             file.rewind().and_then(|()| file.read_to_string(&mut text)).map_err(read)?;
             if text.lines().any(|it| it == line) {
-                return Ok(());
+                return Ok(true);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(CgroupError::Deadline {
-                    path: self.path.clone(),
-                    state,
-                    seconds: patience.as_secs_f32(),
-                    tgids: self.processes().unwrap_or_default(),
-                });
+                return Ok(false);
             }
             let mut changed = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
+            // Rounded up, or the last millisecond would be a busy one.
+            let left = left + Duration::from_millis(1);
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
             match poll(&mut changed, timeout) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(read(errno.into())),
             }
+        }
+    }
+
+    fn late(&self, state: &'static str, patience: Duration) -> CgroupError {
+        CgroupError::Deadline {
+            path: self.path.clone(),
+            state,
+            seconds: patience.as_secs_f32(),
+            tgids: self.processes().unwrap_or_default(),
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod control;
 mod limits;
+mod members;
 mod mount;
 mod oversight;
 mod run;

@@ -69,6 +69,7 @@ impl Spawner {
             seccomp: config.seccomp.as_ref().map(Filters::compile).transpose()?,
             namespaces: config.namespaces,
             hostname: config.hostname.clone(),
+            binds: config.binds.clone(),
             oversight: config.oversight.clone(),
         };
         let kill_switch = open_kill_switch(config)?;

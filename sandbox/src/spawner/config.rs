@@ -26,6 +26,9 @@ pub struct SpawnerConfig {
     pub seccomp: Option<SeccompPlan>,
     /// The namespaces of the run's own.
     pub namespaces: Namespaces,
+    /// Directories of the run's own that stand in for others, with [`Namespaces::mount`]: the path in
+    /// the sandbox, which exists, and the directory on the host.
+    pub binds: Vec<(PathBuf, PathBuf)>,
     /// The host's name as the run sees it, with [`Namespaces::uts`]. Neutral, so that it tells
     /// nothing of the observation.
     pub hostname: String,
@@ -49,6 +52,7 @@ impl SpawnerConfig {
             landlock: None,
             seccomp: None,
             namespaces: Namespaces::default(),
+            binds: Vec::new(),
             hostname: "host".to_owned(),
             run_cgroup: None,
             oversight: None,

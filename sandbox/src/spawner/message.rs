@@ -35,6 +35,7 @@ pub(super) struct Setup {
     pub(super) landlock: Option<Rules>,
     pub(super) seccomp: Option<Filters>,
     pub(super) namespaces: Namespaces,
+    pub(super) binds: Vec<(PathBuf, PathBuf)>,
     pub(super) hostname: String,
     pub(super) oversight: Option<PathBuf>,
 }

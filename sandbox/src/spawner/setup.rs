@@ -120,6 +120,9 @@ fn namespaces(setup: &Setup) -> Result<(), Errno> {
         // What is mounted from now on in one of both is not seen in the other.
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
+        for (inside, directory) in &setup.binds {
+            mount(Some(directory), inside, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+        }
     }
     if asked.uts {
         sethostname(&setup.hostname)?;

@@ -1,10 +1,10 @@
 //! What a job's process is when its program begins.
 
-use std::{fs, os::fd::OwnedFd};
+use std::{fs, os::fd::OwnedFd, path::Path};
 
 use sandbox::{Exit, Job, Namespaces, Rlimits, Spawner, SpawnerConfig, StartError};
 
-use crate::world::{World, nothing, status};
+use crate::world::{World, eventually, nothing, status};
 
 pub(crate) fn a_child_is_born_in_its_leaf_and_sees_it_as_the_root() {
     let world = World::new();
@@ -146,6 +146,48 @@ pub(crate) fn namespaces_are_the_runs_own() {
     let none = Namespaces { mount: false, ipc: false, uts: false, cgroup: false };
     let world = World::with(|config, _| config.namespaces = none);
     assert_ne!(world.shell("call-1", "uname -n").text, "neutral\n");
+}
+
+pub(crate) fn a_directory_stands_in_for_another_in_the_run_alone() {
+    let name = format!("file-{}", std::process::id());
+    let world = World::with(|config, workspace| {
+        let shared = workspace.join("shared");
+        fs::create_dir(&shared).unwrap();
+        std::os::unix::fs::chown(&shared, Some(config.uid), Some(config.gid)).unwrap();
+        config.binds = vec![("/dev/shm".into(), shared)];
+    });
+    let outcome = world.shell("call-1", &format!("echo own >/dev/shm/{name}; ls /dev/shm"));
+    assert_eq!(outcome.text, format!("{name}\n"));
+    assert_eq!(
+        fs::read_to_string(world.workspace.path().join("shared").join(&name)).unwrap(),
+        "own\n"
+    );
+    assert!(!Path::new("/dev/shm").join(&name).exists());
+}
+
+pub(crate) fn ipc_objects_vanish_with_the_run() {
+    let world = World::new();
+    // 512 is IPC_CREAT: a queue, a segment and a set of semaphores, which nobody removes.
+    let make = "msgget(7, 0600|512) // die; shmget(7, 4096, 0600|512) // die;
+        semget(7, 1, 0600|512) // die;";
+    let count = "for it in msg shm sem; do tail -n +2 /proc/sysvipc/$it | grep -c .; done";
+    let script = format!("perl -e '{make}'; {count}; readlink /proc/self/ns/ipc");
+    let text = world.shell("call-1", &script).text;
+    let namespace = text.strip_prefix("1\n1\n1\n").unwrap_or_else(|| panic!("{text}")).trim();
+    let uid = world.user.uid().to_string();
+    for list in ["msg", "shm", "sem"] {
+        let list = fs::read_to_string(format!("/proc/sysvipc/{list}")).unwrap();
+        assert!(!list.split_whitespace().any(|word| word == uid), "{list}");
+    }
+    let is_held = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let mut held = processes.filter_map(|it| fs::read_link(it.path().join("ns/ipc")).ok());
+        held.any(|it| it == Path::new(namespace))
+    };
+    assert!(is_held());
+    drop(world);
+    // The kernel frees a namespace and all in it with the last process that is in it.
+    eventually("nobody holds the namespace", || !is_held());
 }
 
 pub(crate) fn a_run_is_never_root() {

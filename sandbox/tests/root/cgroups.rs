@@ -8,7 +8,7 @@ use std::{
 
 use sandbox::{Belljar, Cgroup, CgroupError, CgroupMount, Limits, RunCgroup, RunUser};
 
-use crate::world::{PATIENCE, is_alive, run_name, status};
+use crate::world::{PATIENCE, eventually, is_alive, run_name, status};
 
 fn run() -> RunCgroup {
     RunCgroup::create(&CgroupMount::find().unwrap(), &run_name()).unwrap()
@@ -63,6 +63,28 @@ pub(crate) fn a_frozen_cgroup_stands_still_and_can_be_killed() {
     leaf.kill_and_wait(PATIENCE).unwrap();
     assert!(!is_alive(child.id()));
     child.wait().unwrap();
+}
+
+pub(crate) fn a_process_that_has_lost_its_first_thread_is_killed() {
+    let run = run();
+    let leaf = run.leaf("call-1").unwrap();
+    let script = format!(
+        "use threads; threads->create(sub {{ sleep 1000 while 1 }}); <STDIN>; syscall({}, 0)",
+        libc::SYS_exit
+    );
+    let mut child = Command::new("perl")
+        .args(["-e", &script])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    fs::write(leaf.path().join("cgroup.procs"), child.id().to_string()).unwrap();
+    drop(child.stdin.take());
+    eventually("its first thread has exited", || {
+        status(child.id(), "State").is_some_and(|state| state.starts_with('Z'))
+    });
+    assert!(child.try_wait().unwrap().is_none(), "the other thread lives");
+    leaf.kill_and_wait(PATIENCE).unwrap();
+    assert!(!child.wait().unwrap().success());
 }
 
 pub(crate) fn a_leaf_has_the_id_that_the_kernel_knows_it_by() {

@@ -33,6 +33,8 @@ const TESTS: &[Test] = tests! {
         a_task_runs_in_a_fork_with_a_payload_of_any_length,
         a_task_that_panics_ends_alone,
         namespaces_are_the_runs_own,
+        ipc_objects_vanish_with_the_run,
+        a_directory_stands_in_for_another_in_the_run_alone,
         a_run_is_never_root,
     ],
     confinement: [
@@ -60,6 +62,7 @@ const TESTS: &[Test] = tests! {
     cgroups: [
         a_run_is_owned_once_and_removed_without_a_trace,
         a_frozen_cgroup_stands_still_and_can_be_killed,
+        a_process_that_has_lost_its_first_thread_is_killed,
         a_leaf_has_the_id_that_the_kernel_knows_it_by,
         oversight_is_left_as_it_was_entered,
         limits_say_what_holds,

@@ -173,6 +173,7 @@ fn count_records(ring: &mut RingBuf<MapData>) -> Result<u64> {
 fn watch(places: &Places, set: Option<ProbeSet>, files: &Path, journal: &Path) -> Result<Watching> {
     let directory = RunDir::create(journal)?;
     let request = Watch {
+        binds: Vec::new(),
         run: places.run.name().to_owned(),
         directory: directory.path().to_owned(),
         cgroup: places.run.cgroup().id(),

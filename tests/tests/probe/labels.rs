@@ -6,7 +6,7 @@ use journal::{Verb, Verdict};
 use nix::mount::{MsFlags, mount};
 use tests::{
     expect::Expected,
-    in_machine, skip,
+    in_machine, skip, traces,
     world::{World, words},
 };
 
@@ -41,7 +41,7 @@ pub(crate) fn nearest(world: &World) -> Prepared {
 #[test]
 fn the_nearest_label_counts_and_oversight_wins_over_all() {
     for part in parts("labels") {
-        let workspace = Path::new("/var/tmp").join(&part.record.manifest.run).join("workspace");
+        let workspace = traces::stage(&part.record.manifest.run).join("workspace");
         let gone = |label, path| Expected::file(Verb::Unlink, label, &part.path(path));
         part.assert_did(&[
             gone("data", "data/file"),

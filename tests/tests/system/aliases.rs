@@ -3,7 +3,7 @@
 use std::fs;
 
 use journal::{Verb, Verdict};
-use tests::{run::Invocation, traces, whole::until_whole, world::World};
+use tests::{deadline::wait_for, run::Invocation, traces, whole::until_whole, world::World};
 
 /// A descriptor's number that nothing else has.
 const HELD: &str = "50";
@@ -38,12 +38,21 @@ fn attempts() {
     for road in roads.iter().chain([&link.join("effects.jsonl").display().to_string()]) {
         words.extend([",".to_owned(), "unlink".to_owned(), road.clone()]);
     }
-    let ended = Invocation::run(&world, "run")
+    let seen = world.path("seen");
+    words.extend([",".to_owned(), "wait_file".to_owned(), seen.display().to_string()]);
+    let running = Invocation::run(&world, "run")
         .tier(5, "enforce")
         .args(["--no-metrics", "--"])
         .args([world.actor()])
         .args(&words)
-        .finish();
+        .start();
+    // What a descriptor stands for can be told only while its process lives.
+    wait_for("the attempts to be on record", || {
+        let lines = fs::read_to_string(&journal).unwrap_or_default();
+        (lines.matches("\"verb\":\"unlink\"").count() > roads.len()).then_some(())
+    });
+    fs::write(&seen, "").expect("the world is writable");
+    let ended = running.finish();
     ended.assert_code(80);
     let record = ended.record();
     record.assert_whole();

@@ -6,6 +6,7 @@ mod denied;
 mod endings;
 mod innocent;
 mod input;
+mod leftovers;
 mod organisms;
 mod storm;
 mod throughput;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    ffi::{CString, OsStr, OsString},
+    ffi::{CStr, CString, OsStr, OsString},
     fs::{self, File},
     os::{
         fd::{AsRawFd, RawFd},
@@ -13,7 +13,10 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sys::wait::{WaitStatus, waitpid},
+    sys::{
+        stat::Mode,
+        wait::{WaitStatus, waitpid},
+    },
     unistd::{Pid, execv, getppid, pause, setpgid},
 };
 
@@ -101,7 +104,7 @@ impl Actor {
                 directory.and_then(|it| value(sys::signal_by_directory(it.as_raw_fd(), signal)))
             }
             "execveat_check" => value(sys::execveat_check(&words.path(0)?)),
-            "hold" => hold(words.directory(0)?, words.number(1)?),
+            "hold" => hold(&words.directory(0)?, words.number(1)?),
             "unlink" => value(sys::unlink(&words.path(0)?)),
             "unlinkat" => {
                 let flags = if words.0.len() > 2 { sys::REMOVE_DIRECTORY } else { 0 };
@@ -142,6 +145,12 @@ impl Actor {
                     _ => None,
                 })
             }
+            "leave_leader" => {
+                let ready = words.get(0)?.to_owned();
+                std::thread::spawn(move || daemon::stay_without_leader(Path::new(&ready)));
+                sys::exit_thread()
+            }
+            "deepen" => deepen(words.number(0)?, &words.path(1)?),
             "sub" => sub(Path::new(words.get(0)?)),
             "thread" => {
                 std::thread::spawn(|| {}).join().expect("an empty thread does not panic");
@@ -200,7 +209,7 @@ impl Actor {
 }
 
 /// Keeps a directory open under this number.
-fn hold(directory: Directory, number: i32) -> Ended {
+fn hold(directory: &Directory, number: i32) -> Ended {
     let held = nix::fcntl::fcntl(
         directory.0.as_ref().ok_or(Errno::EBADF)?,
         nix::fcntl::FcntlArg::F_DUPFD(number),
@@ -228,6 +237,17 @@ fn renameat(name: &str, words: &Words<'_>) -> Result<Result<i64, Errno>, NoSuchA
         other => return Err(NoSuchAct(format!("{other} is no flag"))),
     };
     Ok(sys::renameat2(from, to, flags))
+}
+
+/// Makes this many directories of one name, each in the one before, and stays where it was.
+fn deepen(levels: i32, name: &CStr) -> Ended {
+    let start = errno_of(File::open("."))?;
+    for _ in 0..levels {
+        nix::unistd::mkdir(name, Mode::S_IRWXU)?;
+        nix::unistd::chdir(name)?;
+    }
+    nix::unistd::fchdir(start)?;
+    Ok(None)
 }
 
 /// Starts a child that ends with this code and waits for it.

@@ -56,3 +56,20 @@ pub(crate) fn start(go: &Path, done: &Path, act: &[OsString]) -> Result<Option<i
     let _ = fs::write(&draft, text).and_then(|()| fs::hard_link(&draft, done));
     std::process::exit(0);
 }
+
+/// What a second thread does: waits until the first one has exited, says so by a file, and stays for
+/// good.
+pub(crate) fn stay_without_leader(ready: &Path) -> ! {
+    let stat = format!("/proc/{}/stat", std::process::id());
+    let has_exited = || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "));
+    let deadline = Instant::now() + PATIENCE;
+    while !has_exited() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if has_exited() {
+        let _ = fs::write(ready, "");
+    }
+    loop {
+        nix::unistd::pause();
+    }
+}
