@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TEXT", conflicts_with = "shell_command")]
     filter: Option<String>,
     /// Seconds after which a machine is stopped; its console is kept
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     deadline: u64,
 }
 
