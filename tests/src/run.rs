@@ -3,13 +3,15 @@
 use std::{
     ffi::{OsStr, OsString},
     fs::{self, File},
-    io::{self, PipeReader, Write as _},
+    io::{self, PipeReader, PipeWriter, Write as _},
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
 
 use nix::{
     fcntl::{FcntlArg, fcntl},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -47,7 +49,7 @@ pub enum Piped {
 pub struct Running {
     child: Child,
     streams: PathBuf,
-    pipe: Option<PipeReader>,
+    pipe: Option<(PipeReader, PipeWriter)>,
     out: PathBuf,
 }
 
@@ -162,8 +164,8 @@ impl Invocation {
             if piped == Piped::Both {
                 self.command.stderr(writer.try_clone().expect("there are descriptors left"));
             }
-            self.command.stdout(writer);
-            reader
+            self.command.stdout(writer.try_clone().expect("there are descriptors left"));
+            (reader, writer)
         });
         let child = self.command.spawn();
         let child =
@@ -219,7 +221,21 @@ impl Running {
     /// When there is none, or it was given away already.
     #[must_use]
     pub fn pipe(&mut self) -> PipeReader {
-        self.pipe.take().expect("its streams go to a pipe")
+        self.pipe.take().expect("its streams go to a pipe").0
+    }
+
+    /// Waits until that pipe is full.
+    ///
+    /// # Panics
+    ///
+    /// When there is none, or at the deadline.
+    pub fn wait_until_full(&self) {
+        let (_, writer) = self.pipe.as_ref().expect("its streams go to a pipe");
+        wait_for("the pipe to be full", || {
+            let mut fds = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
+            let ready = poll(&mut fds, PollTimeout::ZERO).expect("a pipe can be polled");
+            (ready == 0).then_some(())
+        });
     }
 
     /// Whether it has ended.
@@ -302,7 +318,7 @@ impl Ended {
 }
 
 /// Writes to a pipe as much as it holds.
-fn fill(mut pipe: &io::PipeWriter) {
+fn fill(mut pipe: &PipeWriter) {
     let capacity = fcntl(pipe, FcntlArg::F_GETPIPE_SZ).expect("it is a pipe");
     let bytes = vec![b'.'; usize::try_from(capacity).expect("a capacity is positive")];
     pipe.write_all(&bytes).expect("the pipe is empty and its reader lives");

@@ -74,7 +74,7 @@ impl Surface {
     }
 
     /// Writes an item; tells of each piece that was taken.
-    pub(crate) fn write(&self, item: Item, taken: &dyn Fn(usize)) -> io::Result<()> {
+    pub(crate) fn write(&mut self, item: Item, taken: &dyn Fn(usize)) -> io::Result<()> {
         match (item, &self.spinner) {
             (Item::Phase(text), Some(spinner)) => spinner.set_message(text),
             (Item::Line(text), Some(spinner)) => spinner.println(text),
@@ -93,8 +93,12 @@ impl Surface {
                 }
             }
             (Item::Report(text), _) => write(&self.stdout, text.as_bytes(), taken)?,
-            (Item::Done, Some(spinner)) => spinner.finish_and_clear(),
-            (Item::Done, None) => {}
+            (Item::Done, _) => {
+                // What comes now is plain: a spinner that has finished ends no line.
+                if let Some(spinner) = self.spinner.take() {
+                    spinner.finish_and_clear();
+                }
+            }
         }
         Ok(())
     }

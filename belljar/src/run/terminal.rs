@@ -33,14 +33,14 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     pub(crate) fn new(quiet: bool, data: bool) -> io::Result<Self> {
-        let surface = Surface::new(!quiet && io::stderr().is_terminal())?;
+        let mut surface = Surface::new(!quiet && io::stderr().is_terminal())?;
         let (spins, one) = (surface.spins(), surface.is_one()?);
         let stderr =
             Outlet::start("stderr", move |item, taken: &dyn Fn(usize)| surface.write(item, taken))?;
         let stdout = if one {
             stderr.clone()
         } else {
-            let surface = Surface::new(false)?;
+            let mut surface = Surface::new(false)?;
             Outlet::start("stdout", move |item, taken: &dyn Fn(usize)| surface.write(item, taken))?
         };
         Ok(Self { stdout, stderr, spins, quiet, data })

@@ -5,7 +5,7 @@ use std::{fs, io::Read as _};
 use nix::sys::signal::Signal;
 use tests::{
     deadline::wait_for,
-    run::{Ended, Invocation, Piped, Running},
+    run::{Ended, Invocation, Piped},
     whole::until_whole,
     world::World,
 };
@@ -18,15 +18,6 @@ const GIVEN_UP: &str = "could not be written to standard output";
 /// A command that writes without end.
 fn flood(world: &World, piped: Piped, words: &[&str]) -> Invocation {
     Invocation::run(world, "run").piped(piped).args(words).args(["--no-metrics", "--", "yes"])
-}
-
-/// Waits until the command writes.
-fn wait_for_output(running: &Running) {
-    // It makes nothing but its output, so its exec is the sign.
-    let journal = running.out().join("effects.jsonl");
-    wait_for("the command to begin", || {
-        fs::read_to_string(&journal).ok().filter(|text| text.contains("/yes\""))
-    });
 }
 
 /// A clean run whose output was given up: all of it is there but the output.
@@ -60,7 +51,10 @@ fn sigint_is_heard_while_nobody_reads_the_output() {
     for piped in [Piped::Stdout, Piped::Both, Piped::Full] {
         let world = World::new();
         let running = flood(&world, piped, &[]).start();
-        wait_for_output(&running);
+        running.wait_until_full();
+        // A pipe that was full from the start says nothing of the command.
+        let journal = running.out().join("effects.jsonl");
+        wait_for("the command", || fs::metadata(&journal).ok().filter(|it| it.len() > 0));
         running.signal(Signal::SIGINT);
         let ended = running.finish();
         check_invalid(&world, &ended, "interrupted", &FILES);
@@ -92,11 +86,7 @@ fn a_reader_that_is_late_gets_all_in_order_and_then_the_report() {
         .args(["--no-metrics", "--", "sh", "-c"])
         .args([format!("seq 1 {last}; echo done >&2")])
         .start();
-    let journal = running.out().join("effects.jsonl");
-    // Not every shell executes a program for seq.
-    wait_for("the command to write", || {
-        fs::read_to_string(&journal).ok().filter(|text| text.contains("\"verb\":\"exec\""))
-    });
+    running.wait_until_full();
     assert!(!running.stderr().contains("done\n"), "the command did not wait");
     let mut text = String::new();
     running.pipe().read_to_string(&mut text).expect("it is UTF-8");
