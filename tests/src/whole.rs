@@ -10,7 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 /// What a run says whose probes the kernel skipped.
 pub const SKIPPED: &str = "the kernel skipped";
 
-const TRIES: u32 = 4;
+/// How often a test is tried in all. What else the machine does decides how often a program is
+/// skipped, so one test may meet it several times in a row.
+const TRIES: u32 = 10;
 
 /// Whether this kernel preempts tracing programs, and so may skip one.
 ///
