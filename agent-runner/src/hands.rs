@@ -55,7 +55,7 @@ pub trait Hands: Send {
     /// [`HandsError::Start`] for anything else.
     fn start(&mut self, call: u64, work: Work, stdio: [OwnedFd; 3]) -> Result<Running, HandsError>;
 
-    /// Kills everything in a call's leaf, frozen processes included.
+    /// Kills everything in a call's leaf, frozen processes included, and returns when it is empty.
     ///
     /// # Errors
     ///

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, ffi::OsString, os::fd::OwnedFd, path::PathBuf};
 
 use sandbox::{Action, Cgroup, Job, RunCgroup, SpawnError, Spawner};
 
-use crate::hands::{Hands, HandsError, Running, Work};
+use crate::{
+    hands::{Hands, HandsError, Running, Work},
+    session::DEATH_LIMIT,
+};
 
 /// A run's sandbox, for calls.
 pub struct Sandboxed<'a> {
@@ -69,6 +72,7 @@ impl Hands for Sandboxed<'_> {
     }
 
     fn kill(&mut self, call: u64) -> Result<(), HandsError> {
-        self.leaf(call).kill().map_err(|source| HandsError::Kill { call, source: source.into() })
+        let killed = self.leaf(call).kill_and_wait(DEATH_LIMIT);
+        killed.map_err(|source| HandsError::Kill { call, source: source.into() })
     }
 }

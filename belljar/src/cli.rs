@@ -3,6 +3,7 @@
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use journal::manifest::ProbeSet;
 use policy::LabelledRoot;
 
 use crate::exit::{Exit, Failure};
@@ -69,6 +70,17 @@ pub(crate) enum ProbeSetArg {
     Lsm,
     /// Tracepoints only
     Tracepoint,
+}
+
+impl ProbeSetArg {
+    /// The one set that was asked for.
+    pub(crate) fn only(self) -> Option<ProbeSet> {
+        match self {
+            Self::Auto => None,
+            Self::Lsm => Some(ProbeSet::Lsm),
+            Self::Tracepoint => Some(ProbeSet::Tracepoint),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +165,9 @@ pub(crate) enum PolicyCommand {
         /// With the components of this scenario
         #[arg(long, default_value = "bare")]
         scenario: String,
+        /// Take it that this host loads these probes, which needs no privilege (default: try it)
+        #[arg(long, value_enum, default_value = "auto")]
+        probes: ProbeSetArg,
         /// Print JSON
         #[arg(long)]
         json: bool,

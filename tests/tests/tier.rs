@@ -12,7 +12,7 @@ use std::{
 };
 
 use ebpf_common::{Label, Tier, Verb, Verdict, verb::required_tier};
-use journal::{Disposition, Effect, Enforcer};
+use journal::{Disposition, Effect, Enforcer, manifest::ProbeSet};
 use serde_json::Value;
 use tests::{
     bystander::Bystander,
@@ -34,10 +34,12 @@ struct Explained {
 
 type Explanation = HashMap<(Verb, String), Explained>;
 
-fn explain(world: &World, tier: u8) -> Explanation {
-    let tier = tier.to_string();
+/// For a host that loads this set; which one this host does is asked once, at tier 0.
+fn explain(world: &World, tier: Tier, set: ProbeSet) -> Explanation {
+    let probes = if tier == Tier::Work { "auto" } else { set.name() };
+    let tier = tier.number().to_string();
     let ended = Invocation::new(world, "explain", "policy")
-        .args(["explain", "--json", "--tier", &tier])
+        .args(["explain", "--json", "--tier", &tier, "--probes", probes])
         .finish();
     ended.assert_code(0);
     let rows: Value = serde_json::from_str(&ended.stdout).expect("explain --json prints JSON");
@@ -250,7 +252,6 @@ fn matrix(tier: Tier) {
 
 fn check_matrix(tier: Tier) {
     let world = World::new();
-    let explanation = explain(&world, tier.number());
     let mut host = Bystander::start(&world.actor(), 65_534);
     let mut cases = file_cases(&world);
     cases.extend(process_cases(&host));
@@ -258,6 +259,8 @@ fn check_matrix(tier: Tier) {
     let ended = run(&world, tier.number(), &cases);
     let record = ended.record();
     record.assert_whole();
+    let set = record.manifest.probe_set.expect("the run was watched");
+    let explanation = explain(&world, tier, set);
     traces::assert_none(&record.manifest);
     let acts = Act::all(&ended.stdout);
     assert!(acts.len() >= cases.len(), "an act was not done:\n{}\n{}", ended.stdout, ended.stderr);

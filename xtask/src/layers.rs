@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::failure::{self, Failure};
+
 /// What one layer came to in one place.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Row {
@@ -13,6 +15,7 @@ pub(crate) struct Row {
     pub(crate) skipped: u64,
     /// Why something was skipped or the layer broke off.
     pub(crate) notes: Vec<String>,
+    pub(crate) failures: Vec<Failure>,
 }
 
 impl Row {
@@ -41,6 +44,7 @@ impl Row {
             failed: 0,
             skipped: 0,
             notes: Vec::new(),
+            failures: Vec::new(),
         }
     }
 }
@@ -81,6 +85,7 @@ pub(crate) fn read(layer: &str, place: &str, output: &str, code: Option<i32>) ->
     row.passed -= skips;
     row.skipped += skips;
     row.notes.extend(reasons);
+    row.failures = failure::of_libtest(output);
     if row.failed == 0 && code != Some(0) {
         row.failed = 1;
         if let Some(code) = code {
@@ -98,14 +103,21 @@ fn count(counts: &str, what: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Prints the table and the closing line; whether something ran and nothing failed.
+/// Prints the table, what the failed tests said, and the closing line; whether something ran and
+/// nothing failed.
 pub(crate) fn summarize(rows: &[Row]) -> bool {
     println!();
     println!("{:<12} {:<6} {:>7} {:>7} {:>7}", "layer", "where", "passed", "failed", "skipped");
     for row in rows {
-        let Row { layer, place, passed, failed, skipped, notes } = row;
+        let Row { layer, place, passed, failed, skipped, notes, failures: _ } = row;
         let line = format!("{layer:<12} {place:<6} {passed:>7} {failed:>7} {skipped:>7}  ");
         println!("{}", format!("{line}{}", notes.join("; ")).trim_end());
+    }
+    for row in rows {
+        for Failure { test, said } in &row.failures {
+            println!("\nfailed in {} on {}: {test}", row.layer, row.place);
+            said.iter().for_each(|line| println!("    {line}"));
+        }
     }
     let sum = |count: fn(&Row) -> u64| rows.iter().map(count).sum::<u64>();
     let (passed, failed) = (sum(|row| row.passed), sum(|row| row.failed));

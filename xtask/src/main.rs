@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod debian;
 mod demo;
+mod failure;
 mod generate;
 mod layers;
 mod programs;

@@ -21,12 +21,15 @@ pub(crate) fn policy(command: PolicyCommand) -> Result<(), Failure> {
             }
             outln!("{}: sound at every tier", file.display());
         }
-        PolicyCommand::Explain { file, tier, scenario, json } => {
+        PolicyCommand::Explain { file, tier, scenario, probes, json } => {
             let policy = read_policy(file.as_deref())?;
             let compiled = policy
                 .compile(read_tier(tier)?, &components(&scenario)?)
                 .map_err(Failure::in_file)?;
-            let (set, reason) = super::doctor::probe_set();
+            let (set, reason) = match probes.only() {
+                None => super::doctor::probe_set(),
+                only => (only, None),
+            };
             let rules = explain(&compiled, &host_capabilities(set));
             if json {
                 let text = serde_json::to_string_pretty(&rules).or_exit(Exit::Software)?;

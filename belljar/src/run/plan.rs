@@ -17,7 +17,7 @@ use policy::{HostCapabilities, LabelledRoot, Policy};
 use scenarios::Scenario;
 
 use crate::{
-    cli::{ModeArg, ProbeSetArg, RunArgs},
+    cli::{ModeArg, RunArgs},
     exit::{Exit, Failure, OrExit as _},
 };
 
@@ -82,11 +82,7 @@ impl Plan {
             },
             policy,
             labels,
-            probe_set: match arguments.probes {
-                ProbeSetArg::Auto => None,
-                ProbeSetArg::Lsm => Some(ProbeSet::Lsm),
-                ProbeSetArg::Tracepoint => Some(ProbeSet::Tracepoint),
-            },
+            probe_set: arguments.probes.only(),
             command_time: arguments.command_seconds.map(Duration::from_secs),
             environment,
         })

@@ -19,8 +19,6 @@ const EXPECTED: [&str; 4] = ["verifier", "probe", "tier", "system"];
 const HOST_DEADLINE: Duration = Duration::from_secs(300);
 /// All layers of one machine together; without KVM they take some ten times as long as on the host.
 const VM_DEADLINE: Duration = Duration::from_secs(900);
-/// Machines at a time: the tests in one keep a little more than one processor busy.
-const AT_ONCE: usize = 2;
 
 /// Builds the static programs and runs every layer in every place.
 ///
@@ -51,11 +49,9 @@ pub(super) fn run(with_machines: bool) -> Result<Vec<Row>> {
     let mut rows = on_host(&statics)?;
     rows.extend(missing("host"));
     if with_machines {
-        for kernels in Kernel::ALL.chunks(AT_ONCE) {
-            for (kernel, machine) in kernels.iter().zip(in_machines(kernels, &statics)) {
-                rows.extend(machine);
-                rows.extend(missing(&kernel.to_string()));
-            }
+        for (kernel, machine) in Kernel::ALL.into_iter().zip(in_machines(&statics)) {
+            rows.extend(machine);
+            rows.extend(missing(&kernel.to_string()));
         }
     } else {
         for kernel in Kernel::ALL {
@@ -99,17 +95,11 @@ fn on_host(statics: &Statics) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Runs the layers in several machines at a time.
-fn in_machines(kernels: &[Kernel], statics: &Statics) -> Vec<Vec<Row>> {
+/// Runs the layers in all machines at once: what waits in one leaves the processors to the others.
+fn in_machines(statics: &Statics) -> Vec<Vec<Row>> {
     thread::scope(|scope| {
-        let machines: Vec<_> = kernels
-            .iter()
-            .map(|&kernel| scope.spawn(move || in_machine(kernel, statics)))
-            .collect();
-        machines
-            .into_iter()
-            .map(|machine| machine.join().unwrap_or_else(|panic| resume_unwind(panic)))
-            .collect()
+        let machines = Kernel::ALL.map(|kernel| scope.spawn(move || in_machine(kernel, statics)));
+        machines.map(|machine| machine.join().unwrap_or_else(|panic| resume_unwind(panic))).into()
     })
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, time::Duration};
 
 use anyhow::Result;
 
-use crate::{layers::Row, programs, project, supervised};
+use crate::{failure, layers::Row, programs, project, supervised};
 
 const LAYER: &str = "unit+golden";
 
@@ -57,8 +57,8 @@ fn skips(report: &str) -> Vec<String> {
         .collect()
 }
 
-/// Reads nextest's closing lines: `Summary [ 0.8s] 31 tests run: 30 passed (1 slow), 1 failed, 0
-/// skipped`, and one line for each failure.
+/// Reads nextest's closing line, `Summary [ 0.8s] 31 tests run: 30 passed (1 slow), 1 failed, 0
+/// skipped`, and its failures.
 fn row(output: &str, success: bool) -> Row {
     let summary = output.lines().rev().find_map(|line| {
         let line = line.trim_start().strip_prefix("Summary [")?;
@@ -80,31 +80,9 @@ fn row(output: &str, success: bool) -> Row {
         passed: count("passed"),
         failed: failed.max((!success).into()),
         skipped: count("skipped"),
-        notes: failures(output),
+        notes: Vec::new(),
+        failures: failure::of_nextest(output),
     }
-}
-
-/// The names of the tests that failed, each once.
-fn failures(output: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    for line in output.lines() {
-        let mut words = line.split_whitespace();
-        let Some("FAIL" | "TIMEOUT" | "ABORT" | "SIGABRT" | "SIGSEGV" | "LEAK-FAIL") = words.next()
-        else {
-            continue;
-        };
-        // Status, duration in brackets, and a progress count in parentheses stand before the name.
-        let Some((_, name)) = line.split_once("] ") else { continue };
-        let name = name.trim_start();
-        let name = match name.strip_prefix('(') {
-            Some(rest) => rest.split_once(") ").map_or(rest, |(_, name)| name),
-            None => name,
-        };
-        if !names.iter().any(|known| known == name) {
-            names.push(name.to_owned());
-        }
-    }
-    names
 }
 
 #[cfg(test)]
@@ -118,10 +96,7 @@ mod tests {
             TIMEOUT [  60.010s] journal chain::a_chain_holds\n";
         let row = row(text, false);
         assert_eq!((row.passed, row.failed, row.skipped), (29, 2, 2));
-        assert_eq!(
-            row.notes,
-            ["policy::parse an_unknown_key_is_refused", "journal chain::a_chain_holds"]
-        );
+        assert_eq!(row.failures.len(), 2);
     }
 
     #[test]

@@ -78,8 +78,10 @@ impl Machine {
         let own_log = self.initramfs.with_extension("log");
         let mut command = programs::command("qemu-system-x86_64");
         command
-            // A host's /dev/kvm may exist and not work, so the accelerator is named.
-            .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1G"])
+            // A host's /dev/kvm may exist and not work, so the accelerator is named. Without the two
+            // features the kernel copies memory by words; an emulator repeats byte by byte.
+            .args(["-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm,+x2apic", "-m", "1G"])
+            .args(["-smp", &self.kernel.processors().to_string()])
             .args(["-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none"])
             .arg("-serial")
             .arg(format!("file:{}", own_log.display()))
@@ -90,7 +92,7 @@ impl Machine {
             // BPF programs decide only where `bpf` is in the list of modules.
             .args([
                 "-append",
-                "lsm=lockdown,capability,landlock,yama,bpf console=ttyS0 panic=-1 quiet",
+                "lsm=lockdown,capability,landlock,yama,bpf mitigations=off console=ttyS0 panic=-1 quiet",
             ])
             .stdin(Stdio::null())
             .stdout(Stdio::null());
