@@ -52,6 +52,8 @@ pub mod record_flags {
     pub const ENFORCED: u16 = 1 << 6;
     /// The object is a process group or everything that the caller may signal.
     pub const GROUP: u16 = 1 << 7;
+    /// The path's last component was followed too where it is a symbolic link.
+    pub const FOLLOWED: u16 = 1 << 8;
 }
 
 /// The fixed part of a record.

@@ -19,7 +19,7 @@ pub enum ObjectKind {
     Process,
     /// A file, named by its path and, where the kernel gave it, device and inode.
     File,
-    /// A file and where it goes: a rename.
+    /// A file and where it goes, or what it is called besides: a rename, a hard link.
     FilePair,
 }
 
@@ -36,6 +36,14 @@ pub enum ArgKind {
     RenameFlags,
     /// A process id as the caller wrote it; 0 and below name a group.
     Pid,
+    /// The type of a file as `st_mode` has it (inode(7)), printed as a word.
+    FileType,
+    /// `open(2)` flags, printed in hexadecimal.
+    OpenFlags,
+    /// Permission bits, printed in octal.
+    FileMode,
+    /// A user or group id; -1 is none.
+    Id,
 }
 
 /// An argument of a verb: its key in JSON and its kind.
@@ -122,6 +130,17 @@ impl Verb {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|verb| verb.name() == name)
+    }
+
+    /// Errors that tell that there was nothing to act on, or that what was to be made was there: names
+    /// and numbers of errno(3).
+    #[must_use]
+    pub const fn moot(self) -> &'static [(&'static str, i32)] {
+        match (self.object(), self) {
+            (ObjectKind::Process, _) => &[("ESRCH", 3)],
+            (_, Self::Create | Self::Link | Self::Symlink) => &[("ENOENT", 2), ("EEXIST", 17)],
+            (ObjectKind::File | ObjectKind::FilePair, _) => &[("ENOENT", 2)],
+        }
     }
 
     /// Whether objects of this verb can carry `label` at all.
@@ -214,4 +233,30 @@ verbs! {
     /// A file or directory was given another name. The object is what moved; `to` is where it went,
     /// and a file that stood there is gone.
     Rename = 8, "rename", on FilePair, args ["flags": RenameFlags], needs Needs::Change;
+
+    /// A file, directory, device, fifo or socket was made, by whichever road; an `open` that makes what
+    /// it opens among them. The object is what was made. What is then written into it through the same
+    /// descriptor is no effect of its own.
+    Create = 9, "create", on File, args ["type": FileType], needs Needs::Change;
+
+    /// A file that was there was opened for writing, emptied by that perhaps. Regular files and block
+    /// devices count; what is written to a terminal, a pipe or `/dev/null` changes nothing that lasts,
+    /// nor do the caller's own files in `/proc`.
+    OpenWrite = 10, "open_write", on File, args ["flags": OpenFlags], needs Needs::Change;
+
+    /// The size of a file was set, by path or descriptor. Emptying by `open` is in `open_write`.
+    Truncate = 11, "truncate", on File, args [], needs Needs::Change;
+
+    /// A file was given one more name. The object is the file; `to` is the new name. Through it the file
+    /// can be reached from where other labels hold, so both ends count.
+    Link = 12, "link", on FilePair, args [], needs Needs::Change;
+
+    /// A symbolic link was made. The object is the link, not what it leads to.
+    Symlink = 13, "symlink", on File, args [], needs Needs::Change;
+
+    /// Permission bits of a file were changed.
+    Chmod = 14, "chmod", on File, args ["mode": FileMode], needs Needs::Change;
+
+    /// Owner or group of a file were changed.
+    Chown = 15, "chown", on File, args ["uid": Id, "gid": Id], needs Needs::Change;
 }

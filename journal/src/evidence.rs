@@ -24,6 +24,9 @@ pub struct Evidence {
     /// Why the record is not whole, a sentence each; empty where it is.
     #[serde(default)]
     pub problems: Vec<String>,
+    /// What may have been tried unseen although the record is whole, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<String>,
 }
 
 /// One verb's part in the counts.

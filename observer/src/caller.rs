@@ -35,6 +35,15 @@ pub(crate) struct Resolved {
     pub(crate) whole: bool,
 }
 
+/// What a path's last component stands for where it is a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// The link, which is what an act removes or moves.
+    Itself,
+    /// What it leads to, as far as that is there.
+    Followed,
+}
+
 /// What a component is to a path that goes on behind it.
 enum Step {
     /// A directory of this path.
@@ -46,9 +55,8 @@ enum Step {
 }
 
 impl Caller<'_> {
-    /// Follows an absolute path, all links but one that its last component may be: that one is what
-    /// an act removes or moves.
-    pub(crate) fn resolve(self, path: &Path) -> Resolved {
+    /// Follows an absolute path.
+    pub(crate) fn resolve(self, path: &Path, last: Last) -> Resolved {
         let mut waiting = components(path);
         let mut at = PathBuf::from("/");
         let mut whole = true;
@@ -59,7 +67,12 @@ impl Caller<'_> {
                 continue;
             }
             let next = at.join(&name);
-            if waiting.is_empty() || !whole {
+            if !whole || (waiting.is_empty() && last == Last::Itself) {
+                at = next;
+                continue;
+            }
+            // What a last component leads to may not be there yet.
+            if waiting.is_empty() && fs::symlink_metadata(&next).is_err() {
                 at = next;
                 continue;
             }
@@ -139,7 +152,7 @@ mod tests {
     }
 
     fn resolve(path: impl AsRef<Path>) -> (PathBuf, bool) {
-        let Resolved { path, whole } = own().resolve(path.as_ref());
+        let Resolved { path, whole } = own().resolve(path.as_ref(), Last::Itself);
         (path, whole)
     }
 
@@ -156,6 +169,20 @@ mod tests {
         assert_eq!(resolve(real.join("link/../file")), (real.join("file"), true));
         assert_eq!(resolve(real.join("gone/../x/../file")), (real.join("file"), false));
         assert_eq!(resolve("/../../.."), (PathBuf::from("/"), true));
+    }
+
+    #[test]
+    fn a_last_component_that_is_followed_leads_to_what_may_not_be_there_yet() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = fs::canonicalize(directory.path()).unwrap();
+        fs::write(real.join("file"), "").unwrap();
+        symlink("file", real.join("link")).unwrap();
+        symlink(real.join("new"), real.join("dangling")).unwrap();
+        let followed = |name: &str| own().resolve(&real.join(name), Last::Followed);
+        for (name, leads_to) in [("link", "file"), ("dangling", "new"), ("new", "new")] {
+            let expected = Resolved { path: real.join(leads_to), whole: true };
+            assert_eq!(followed(name), expected, "{name}");
+        }
     }
 
     #[test]
@@ -191,18 +218,18 @@ mod tests {
         // No process has this number: pid_max is at most 2^22.
         let tid = 5_000_000;
         let gone = Caller { tgid: tid, tid, working_directory: None, binds: &[] };
-        assert!(!gone.resolve(Path::new("/proc/self/fd/3/file")).whole);
-        assert!(!gone.resolve(Path::new("/dev/fd/3/file")).whole);
+        assert!(!gone.resolve(Path::new("/proc/self/fd/3/file"), Last::Itself).whole);
+        assert!(!gone.resolve(Path::new("/dev/fd/3/file"), Last::Itself).whole);
         let known = Caller { working_directory: Some(Path::new("/srv")), ..gone };
         let expected = Resolved { path: "/srv/file".into(), whole: true };
-        assert_eq!(known.resolve(Path::new("/proc/self/cwd/file")), expected);
+        assert_eq!(known.resolve(Path::new("/proc/self/cwd/file"), Last::Itself), expected);
     }
 
     #[test]
     fn what_is_bound_in_the_callers_mounts_is_followed_to_where_it_lies() {
         let binds = [("/dev/shm".into(), "/var/lib/jobs/x/shm".into())];
         let caller = Caller { binds: &binds, ..own() };
-        let path = |road: &str| caller.resolve(Path::new(road)).path;
+        let path = |road: &str| caller.resolve(Path::new(road), Last::Itself).path;
         assert_eq!(path("/dev/shm/sem.x"), Path::new("/var/lib/jobs/x/shm/sem.x"));
         assert_eq!(path("/dev/../dev/shm/sem.x"), Path::new("/var/lib/jobs/x/shm/sem.x"));
         // The mount point itself is what an act on it means.

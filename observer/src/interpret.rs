@@ -14,7 +14,7 @@ use journal::{
     Disposition, Effect, Enforcer, Object, Outcome, Source, Subject, clock::Clock, effect::OK,
     escape::escape, manifest::Mode,
 };
-use nix::errno::Errno;
+use nix::{errno::Errno, sys::stat::SFlag};
 use policy::{Compiled, PathLabels, landlock};
 use serde_json::Value;
 
@@ -120,12 +120,12 @@ impl Interpreter {
             None => (None, None),
         };
         let worst = self.compiled.decisive(record.verb, label, to_label);
-        let absent = was_absent(record);
+        let moot = was_moot(record);
         let verdict = if component.is_some() {
             Verdict::Allow
         } else if record.has(record_flags::USER_PATH) {
             let verdict = self.compiled.verdict(record.verb, worst);
-            if absent { self.compiled.verdict_for_absent(verdict, worst) } else { verdict }
+            if moot { self.compiled.verdict_for_absent(verdict, worst) } else { verdict }
         } else {
             record.verdict
         };
@@ -146,7 +146,7 @@ impl Interpreter {
             outcome: outcome(record.outcome),
             reason: match verdict {
                 Verdict::Allow => String::new(),
-                Verdict::Audit if absent => "nothing was there to act on".to_owned(),
+                Verdict::Audit if moot => "there was nothing to act on".to_owned(),
                 _ => self.compiled.reason(record.verb, worst),
             },
             truncated: record.has(record_flags::TRUNCATED)
@@ -187,15 +187,17 @@ impl Interpreter {
             kind @ (ObjectKind::File | ObjectKind::FilePair) => {
                 let from_user = record.has(record_flags::USER_PATH);
                 let pair = kind == ObjectKind::FilePair;
+                let is_rename = record.verb == Verb::Rename;
                 let mut file = |which, kernel| {
                     let (path, label) = self.file(decoded, which, kernel);
                     let label =
-                        if pair && from_user { self.taken_along(&path, label) } else { label };
+                        if is_rename && from_user { self.taken_along(&path, label) } else { label };
                     (path, label)
                 };
                 let (path, label) = file(string::PATH, record.label());
                 let to = pair.then(|| file(string::TO, LabelId::from_number(record.to_label)));
                 if let Some((to, _)) = &to
+                    && is_rename
                     && record.outcome == 0
                 {
                     self.moved(record, &path, to);
@@ -316,17 +318,11 @@ impl Interpreter {
     }
 }
 
-/// Whether the act failed because what it named was not there. Where a hook has judged the object,
-/// it was.
-fn was_absent(record: &Record) -> bool {
-    if record.has(record_flags::JUDGED) || record.outcome == OUTCOME_UNKNOWN {
-        return false;
-    }
-    let missing = match record.verb.object() {
-        ObjectKind::Process => Errno::ESRCH,
-        ObjectKind::File | ObjectKind::FilePair => Errno::ENOENT,
-    };
-    record.outcome == -(missing as i32)
+/// Whether the act failed because what it named was not there, or what it was to make was. Where a
+/// hook has judged the object, it has not.
+fn was_moot(record: &Record) -> bool {
+    !record.has(record_flags::JUDGED)
+        && record.verb.moot().iter().any(|(_, errno)| record.outcome == -errno)
 }
 
 fn text(path: &Path) -> String {
@@ -360,12 +356,31 @@ fn arguments(record: &Record) -> BTreeMap<String, Value> {
             let value = match arg.kind {
                 ArgKind::Signal => Value::from(value),
                 ArgKind::Pid => Value::from(value as u32 as i32),
-                ArgKind::CloneFlags | ArgKind::RenameFlags => Value::from(format!("{value:#x}")),
+                ArgKind::CloneFlags | ArgKind::RenameFlags | ArgKind::OpenFlags => {
+                    Value::from(format!("{value:#x}"))
+                }
+                ArgKind::FileMode => Value::from(format!("{value:04o}")),
+                ArgKind::FileType => Value::from(file_type(value as u32)),
+                ArgKind::Id => Value::from(value as u32 as i32),
                 ArgKind::WaitStatus => wait_status(value as u32),
             };
             (arg.name.to_owned(), value)
         })
         .collect()
+}
+
+/// The type that a mode tells of, inode(7).
+fn file_type(mode: u32) -> &'static str {
+    match SFlag::from_bits_truncate(mode) & SFlag::S_IFMT {
+        SFlag::S_IFREG => "regular",
+        SFlag::S_IFDIR => "directory",
+        SFlag::S_IFCHR => "character device",
+        SFlag::S_IFBLK => "block device",
+        SFlag::S_IFIFO => "fifo",
+        SFlag::S_IFSOCK => "socket",
+        SFlag::S_IFLNK => "symbolic link",
+        _ => "unknown",
+    }
 }
 
 /// `{"code": 1}` or `{"signal": 9}`, as wait(2) reads a status.

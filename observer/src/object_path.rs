@@ -9,7 +9,7 @@ use std::{
 use ebpf_common::record::{Decoded, record_flags, string};
 
 use crate::{
-    caller::{Caller, Resolved},
+    caller::{Caller, Last, Resolved},
     mounts::Mounts,
 };
 
@@ -30,8 +30,8 @@ pub(crate) fn kernel(decoded: &Decoded<'_>, which: usize, mounts: &mut Mounts) -
 /// A path that the caller named.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Written {
-    /// Joined to the directory that it starts from, symbolic links of its parent followed as they
-    /// are now. It may have been another one when the act happened.
+    /// Joined to the directory that it starts from, symbolic links followed as they are now. It may
+    /// have been another one when the act happened.
     pub(crate) path: PathBuf,
     /// Whether the caller wrote it from the root on.
     pub(crate) absolute: bool,
@@ -64,7 +64,12 @@ pub(crate) fn user(
         binds,
     };
     let absolute = written.is_absolute();
-    let Resolved { path, whole } = caller.resolve(&base.join(written));
+    let last = if record.has(record_flags::FOLLOWED) && which == string::PATH {
+        Last::Followed
+    } else {
+        Last::Itself
+    };
+    let Resolved { path, whole } = caller.resolve(&base.join(written), last);
     Written { path, absolute, resolved: whole }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use aya::{
-    Btf as KernelBtf, Ebpf, EbpfLoader,
+    Btf as KernelBtf, BtfError, Ebpf, EbpfLoader,
     programs::{
         BtfTracePoint, FExit, Lsm, Program, ProgramError,
         links::{FdLink, PinnedLink},
@@ -18,7 +18,7 @@ use ebpf_common::offsets::Offsets;
 use journal::manifest::ProbeSet;
 use zerocopy::IntoBytes as _;
 
-use crate::btf::{Btf, BtfError};
+use crate::btf::{Btf, BtfError as OffsetsError};
 
 #[cfg(feature = "bench")]
 mod bench;
@@ -34,10 +34,10 @@ pub enum LoadError {
     NoBtf(#[source] io::Error),
     /// The kernel's types are not what the probes know.
     #[error("cannot find the kernel's structures")]
-    Offsets(#[from] BtfError),
+    Offsets(#[from] OffsetsError),
     /// The kernel's types cannot be used for attaching.
     #[error("cannot use the kernel's type information")]
-    KernelBtf(#[from] aya::BtfError),
+    KernelBtf(#[from] BtfError),
     /// The object or its maps were refused.
     #[error("cannot create the probes' maps: run as root, or with CAP_BPF and CAP_PERFMON")]
     Object(#[source] Box<aya::EbpfError>),
@@ -70,6 +70,27 @@ enum Hook {
     TracePoint(&'static str),
 }
 
+/// Kernel functions that only some kernels have: without one the program is left out, and nothing
+/// passes by it.
+///
+/// - `fchmodat2`: Linux 6.6.
+/// - `file_truncate`: Linux 6.2; before, `path_truncate` sees all.
+const OPTIONAL: &[&str] = &["__x64_sys_fchmodat2", "bpf_lsm_file_truncate"];
+
+/// Whether a program tells only of opens that were refused before a hook was reached. Every process
+/// opens files all the time, so that a kernel that skips programs skips these often, and what a hook
+/// has seen does not depend on them.
+#[must_use]
+pub fn sees_refused_opens_alone(program: &str) -> bool {
+    matches!(program, "exit_open" | "exit_creat" | "exit_openat" | "exit_openat2")
+}
+
+/// Whether a program was refused because this kernel lacks a function that it may lack.
+fn is_left_out(error: &ProgramError) -> bool {
+    matches!(error, ProgramError::Btf(BtfError::UnknownBtfTypeName { type_name })
+        if OPTIONAL.contains(&type_name.as_str()))
+}
+
 /// Programs of both sets.
 const SHARED: &[(&str, Hook)] = &[
     ("task_newtask", Hook::TracePoint("task_newtask")),
@@ -83,6 +104,15 @@ const LSM: &[(&str, Hook)] = &[
     ("path_unlink", Hook::Lsm("path_unlink")),
     ("path_rmdir", Hook::Lsm("path_rmdir")),
     ("path_rename", Hook::Lsm("path_rename")),
+    ("path_mknod", Hook::Lsm("path_mknod")),
+    ("path_mkdir", Hook::Lsm("path_mkdir")),
+    ("path_symlink", Hook::Lsm("path_symlink")),
+    ("path_link", Hook::Lsm("path_link")),
+    ("path_truncate", Hook::Lsm("path_truncate")),
+    ("file_truncate", Hook::Lsm("file_truncate")),
+    ("path_chmod", Hook::Lsm("path_chmod")),
+    ("path_chown", Hook::Lsm("path_chown")),
+    ("file_open", Hook::Lsm("file_open")),
     ("exit_execve", Hook::FExit("__x64_sys_execve")),
     ("exit_execveat", Hook::FExit("__x64_sys_execveat")),
     ("exit_kill", Hook::FExit("__x64_sys_kill")),
@@ -97,6 +127,28 @@ const LSM: &[(&str, Hook)] = &[
     ("exit_rename", Hook::FExit("__x64_sys_rename")),
     ("exit_renameat", Hook::FExit("__x64_sys_renameat")),
     ("exit_renameat2", Hook::FExit("__x64_sys_renameat2")),
+    ("exit_open", Hook::FExit("__x64_sys_open")),
+    ("exit_creat", Hook::FExit("__x64_sys_creat")),
+    ("exit_openat", Hook::FExit("__x64_sys_openat")),
+    ("exit_openat2", Hook::FExit("__x64_sys_openat2")),
+    ("exit_mkdir", Hook::FExit("__x64_sys_mkdir")),
+    ("exit_mkdirat", Hook::FExit("__x64_sys_mkdirat")),
+    ("exit_mknod", Hook::FExit("__x64_sys_mknod")),
+    ("exit_mknodat", Hook::FExit("__x64_sys_mknodat")),
+    ("exit_symlink", Hook::FExit("__x64_sys_symlink")),
+    ("exit_symlinkat", Hook::FExit("__x64_sys_symlinkat")),
+    ("exit_link", Hook::FExit("__x64_sys_link")),
+    ("exit_linkat", Hook::FExit("__x64_sys_linkat")),
+    ("exit_truncate", Hook::FExit("__x64_sys_truncate")),
+    ("exit_ftruncate", Hook::FExit("__x64_sys_ftruncate")),
+    ("exit_chmod", Hook::FExit("__x64_sys_chmod")),
+    ("exit_fchmod", Hook::FExit("__x64_sys_fchmod")),
+    ("exit_fchmodat", Hook::FExit("__x64_sys_fchmodat")),
+    ("exit_fchmodat2", Hook::FExit("__x64_sys_fchmodat2")),
+    ("exit_chown", Hook::FExit("__x64_sys_chown")),
+    ("exit_fchown", Hook::FExit("__x64_sys_fchown")),
+    ("exit_lchown", Hook::FExit("__x64_sys_lchown")),
+    ("exit_fchownat", Hook::FExit("__x64_sys_fchownat")),
 ];
 
 const TRACEPOINT: &[(&str, Hook)] = &[
@@ -116,7 +168,7 @@ pub struct Probes {
     pub set: ProbeSet,
     /// Why it is not the `lsm` set, where it is not.
     pub reason: Option<String>,
-    programs: Programs,
+    programs: Vec<&'static (&'static str, Hook)>,
     links: Vec<Attached>,
 }
 
@@ -176,18 +228,24 @@ impl Probes {
             .override_global("RUN_LEVEL", &run_level, true)
             .load(object)
             .map_err(|error| LoadError::Object(Box::new(error)))?;
-        for (name, hook) in programs.iter().copied().flatten() {
-            let program = program(&mut object, name);
-            load(program, hook, btf).map_err(refused(name))?;
+        let mut loaded = Vec::new();
+        for entry @ (name, hook) in programs.iter().copied().flatten() {
+            match load(program(&mut object, name), hook, btf) {
+                Err(error) if is_left_out(&error) => {}
+                result => {
+                    result.map_err(refused(name))?;
+                    loaded.push(entry);
+                }
+            }
         }
-        let mut probes = Self { object, set, reason: None, programs, links: Vec::new() };
+        let mut probes = Self { object, set, reason: None, programs: loaded, links: Vec::new() };
         probes.attach()?;
         Ok(probes)
     }
 
     /// Attaches every program.
     fn attach(&mut self) -> Result<(), LoadError> {
-        for (name, hook) in self.programs.iter().copied().flatten() {
+        for (name, hook) in &self.programs {
             let link = attach(program(&mut self.object, name), hook).map_err(refused(name))?;
             self.links.push(Attached::Held(link));
         }

@@ -23,7 +23,7 @@ use crate::{
     kernel_run::{KernelRun, MapsError},
     metrics::Metrics,
     mounts::{Mounts, OpenRoot},
-    probes::{LoadError, Probes},
+    probes::{LoadError, Probes, sees_refused_opens_alone},
     protocol::Watch,
 };
 
@@ -299,9 +299,14 @@ impl Watching {
         self.keeper.journal.flush()?;
         for (program, times) in self.probes.skipped() {
             let before = self.skipped_before.get(&program).copied().unwrap_or_default();
-            if times > before {
-                let times = times - before;
-                self.keeper.note(format!("the kernel skipped {program} {times} times"));
+            if times <= before {
+                continue;
+            }
+            let told = format!("the kernel skipped {program} {} times", times - before);
+            if sees_refused_opens_alone(&program) {
+                evidence.limits.push(format!("{told}: an open that was refused may be missing"));
+            } else {
+                self.keeper.note(told);
             }
         }
         if evidence.dropped > 0 {

@@ -107,7 +107,7 @@ fn the_tier_does_not_bind_a_component() {
 fn what_was_not_there_is_marked_unless_it_named_oversight() {
     let missing = written(CALL_LEAF, 0, ENOENT, b"/usr/lib/gone\0", b"");
     assert_eq!((missing.object.label.as_str(), missing.verdict), ("data", Verdict::Audit));
-    assert_eq!(missing.reason, "nothing was there to act on");
+    assert_eq!(missing.reason, "there was nothing to act on");
     let watched = written(CALL_LEAF, 0, ENOENT, b"/opt/watch/gone\0", b"");
     assert_eq!((watched.object.label.as_str(), watched.verdict), ("oversight", Verdict::Deny));
     // What a hook had found was there.

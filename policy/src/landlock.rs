@@ -16,13 +16,14 @@
 //!   the move either; that too is `EXDEV`.
 //! - With ABI 1 nothing can grant it: every rename between directories is `EXDEV`.
 //!
-//! Hard links between directories need `Refer` like renames, so they are `EXDEV` too where renames
-//! are denied.
+//! - The directory that gets the name must grant [`Right::Make`] or [`Right::MakeSymlink`] besides.
 //!
-//! What this leaves open, on purpose: the `Make*` rights are not handled, because they would also
-//! forbid ordinary creation where only removal is denied. So a file can be created, or copied (`mv`
-//! does so after `EXDEV`), in a directory that the policy denies renames into, where ownership lets
-//! the run create one. Writing or truncating a file in place is no verb of the catalogue yet.
+//! Hard links between directories need `Refer` like renames, so they are `EXDEV` too where renames
+//! are denied. Nothing stops changes of permission bits and owners.
+//!
+//! Below [`PASSED`] files can be opened for writing whatever the policy says: devices such as
+//! `/dev/null` are there, and the run's own files of `/proc`. What else lies there belongs to other
+//! users, or is no file that lasts.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -47,15 +48,45 @@ pub enum Right {
     RemoveDir,
     /// `LANDLOCK_ACCESS_FS_REFER`: link or rename between directories. ABI 2.
     Refer,
+    /// `LANDLOCK_ACCESS_FS_WRITE_FILE`: open a file for writing. ABI 1.
+    WriteFile,
+    /// `LANDLOCK_ACCESS_FS_TRUNCATE`: set a file's size, an open's `O_TRUNC` among the ways. ABI 3.
+    Truncate,
+    /// `LANDLOCK_ACCESS_FS_MAKE_*` but for symbolic links: create, link or rename into a directory.
+    /// ABI 1.
+    Make,
+    /// `LANDLOCK_ACCESS_FS_MAKE_SYM`: the same for symbolic links. ABI 1.
+    MakeSymlink,
 }
 
+/// Where opening files for writing is always granted.
+pub const PASSED: [&str; 2] = ["/dev", "/proc"];
+
 impl Right {
-    const ALL: [Self; 4] = [Self::Execute, Self::RemoveFile, Self::RemoveDir, Self::Refer];
+    const ALL: [Self; 8] = [
+        Self::Execute,
+        Self::RemoveFile,
+        Self::RemoveDir,
+        Self::Refer,
+        Self::WriteFile,
+        Self::Truncate,
+        Self::Make,
+        Self::MakeSymlink,
+    ];
 
     /// Whether it can be granted on directories only, not on a single file.
     #[must_use]
     pub const fn is_for_directories(self) -> bool {
-        !matches!(self, Self::Execute)
+        !matches!(self, Self::Execute | Self::WriteFile | Self::Truncate)
+    }
+
+    /// The first version of the interface that knows it.
+    const fn abi(self) -> u32 {
+        match self {
+            Self::Truncate => 3,
+            Self::Refer => 2,
+            _ => 1,
+        }
     }
 
     /// The verbs that need the right. Landlock cannot tell them apart.
@@ -64,7 +95,28 @@ impl Right {
             Self::Execute => &[Verb::Exec],
             Self::RemoveFile => &[Verb::Unlink, Verb::Rename],
             Self::RemoveDir => &[Verb::Rmdir, Verb::Rename],
-            Self::Refer => &[Verb::Rename],
+            Self::Refer => &[Verb::Rename, Verb::Link],
+            Self::WriteFile => &[Verb::OpenWrite],
+            Self::Truncate => &[Verb::Truncate, Verb::OpenWrite],
+            Self::Make => &[Verb::Create, Verb::Rename, Verb::Link],
+            Self::MakeSymlink => &[Verb::Symlink, Verb::Rename, Verb::Link],
+        }
+    }
+
+    /// Rights without which the verb does nothing, whatever it is done to.
+    const fn needed(verb: Verb) -> &'static [Self] {
+        match verb {
+            Verb::Exec => &[Self::Execute],
+            Verb::Unlink => &[Self::RemoveFile],
+            Verb::Rmdir => &[Self::RemoveDir],
+            Verb::Rename => &[Self::RemoveFile, Self::RemoveDir],
+            Verb::OpenWrite => &[Self::WriteFile],
+            Verb::Truncate => &[Self::Truncate],
+            Verb::Create => &[Self::Make],
+            Verb::Symlink => &[Self::MakeSymlink],
+            Verb::Link => &[Self::Make, Self::MakeSymlink],
+            Verb::Chmod | Verb::Chown => &[],
+            Verb::Fork | Verb::Exit | Verb::Kill | Verb::SignalProbe => &[],
         }
     }
 }
@@ -145,13 +197,8 @@ pub fn plan(compiled: &Compiled, roots: &[LabelledRoot]) -> LandlockPlan {
     }
     let mut plan = files.finish();
     signals(compiled, &mut plan);
-    plan.needs_abi = if plan.scope_signals {
-        6
-    } else if plan.handled.is_empty() {
-        0
-    } else {
-        2
-    };
+    let rights = plan.handled.iter().map(|right| right.abi()).max().unwrap_or(0);
+    plan.needs_abi = if plan.scope_signals { 6 } else { rights };
     plan
 }
 
@@ -168,12 +215,13 @@ pub fn prevents(compiled: &Compiled, verb: Verb, label: LabelId, abi: u32) -> bo
                 && foreign(compiled).any(|foreign| foreign == label)
                 && scopes_signals(compiled)
         }
-        Verb::Exec | Verb::Unlink | Verb::Rmdir | Verb::Rename => {
-            // The outermost rights decide: what `system` may do, nothing below can be denied.
-            let mut rights = Right::ALL.into_iter().filter(|right| right.verbs().contains(&verb));
-            abi >= 1 && rights.all(|right| !grants(compiled, right, Label::System))
+        // The outermost rights decide: what `system` may do, nothing below can be denied.
+        _ => {
+            let needed = Right::needed(verb);
+            let denied =
+                |right: &Right| abi >= right.abi() && !grants(compiled, *right, Label::System);
+            !needed.is_empty() && needed.iter().all(denied)
         }
-        Verb::Fork | Verb::Exit => false,
     }
 }
 
@@ -221,6 +269,11 @@ impl Files<'_> {
     fn finish(mut self) -> LandlockPlan {
         if !self.plan.handled.is_empty() && self.plan.handled.insert(Right::Refer) {
             self.grant(Path::new("/"), Right::Refer);
+        }
+        for right in [Right::WriteFile, Right::Truncate] {
+            if self.plan.handled.contains(&right) {
+                PASSED.iter().for_each(|path| self.grant(Path::new(path), right));
+            }
         }
         self.plan.grants.sort_by(|one, other| one.path.cmp(&other.path));
         self.plan

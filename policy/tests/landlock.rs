@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use ebpf_common::{Label, Tier, Verb};
 use policy::{
     Compiled, LabelledRoot, Policy,
-    landlock::{Direction, LandlockPlan, Right, plan, prevents},
+    landlock::{Direction, LandlockPlan, PASSED, Right, plan, prevents},
     parse,
 };
 
@@ -35,6 +35,17 @@ fn ruled(rule: &str, tier: Tier) -> Compiled {
     let text = format!("version = 1\nname = \"p\"\n[[rule]]\nreason = \"r\"\n{rule}");
     parse(&text, "p.toml").unwrap().compile(tier, &components()).unwrap()
 }
+
+/// What a directory grants in which all changes are allowed.
+const CHANGES: [Right; 7] = [
+    Right::RemoveFile,
+    Right::RemoveDir,
+    Right::Refer,
+    Right::WriteFile,
+    Right::Truncate,
+    Right::Make,
+    Right::MakeSymlink,
+];
 
 /// A grant's rights, and the gaps of one direction as `verb label path`.
 fn rights(plan: &LandlockPlan, path: &str) -> Vec<Right> {
@@ -101,28 +112,28 @@ fn a_scope_also_stops_the_probes_that_the_tier_grants() {
 fn a_denied_root_inside_an_allowed_one_is_not_enforceable() {
     let nested = roots(&[(Label::Workspace, "/w"), (Label::Data, "/w/data")]);
     let plan = plan(&shipped(Tier::Work), &nested);
-    assert_eq!(rights(&plan, "/w"), [Right::RemoveFile, Right::RemoveDir, Right::Refer]);
+    assert_eq!(rights(&plan, "/w"), CHANGES);
     assert_eq!(rights(&plan, "/w/data"), []);
-    assert_eq!(
-        gaps(&plan, Direction::Looser),
-        ["rename data /w/data", "rmdir data /w/data", "unlink data /w/data"]
-            .map(str::to_owned)
-            .into()
-    );
+    let verbs =
+        ["create", "link", "open_write", "rename", "rmdir", "symlink", "truncate", "unlink"];
+    let expected = verbs.map(|verb| format!("{verb} data /w/data")).into();
+    assert_eq!(gaps(&plan, Direction::Looser), expected);
 }
 
 #[test]
 fn an_allowed_root_inside_a_denied_one_is_granted() {
     let nested = roots(&[(Label::Data, "/d"), (Label::Workspace, "/d/w")]);
     let plan = plan(&shipped(Tier::Work), &nested);
-    assert_eq!(rights(&plan, "/d/w"), [Right::RemoveFile, Right::RemoveDir, Right::Refer]);
+    assert_eq!(rights(&plan, "/d/w"), CHANGES);
     assert!(gaps(&plan, Direction::Looser).is_empty());
 }
 
 #[test]
 fn a_root_below_oversight_is_oversights_and_gets_no_grant() {
     let nested = roots(&[(Label::Oversight, "/o"), (Label::Workspace, "/o/w")]);
-    assert!(plan(&shipped(Tier::Work), &nested).grants.is_empty());
+    let plan = plan(&shipped(Tier::Work), &nested);
+    assert_eq!(rights(&plan, "/o"), []);
+    assert_eq!(rights(&plan, "/o/w"), []);
 }
 
 #[test]
@@ -130,7 +141,8 @@ fn verbs_that_share_a_right_fall_together_and_it_is_said() {
     let compiled =
         ruled("verbs = [\"unlink\"]\nlabels = [\"workspace\"]\nverdict = \"deny\"", Tier::Work);
     let plan = plan(&compiled, &scenario());
-    assert_eq!(rights(&plan, "/srv/run/workspace"), [Right::RemoveDir, Right::Refer]);
+    let left = CHANGES.into_iter().filter(|right| *right != Right::RemoveFile);
+    assert!(left.eq(rights(&plan, "/srv/run/workspace")));
     let stricter = gaps(&plan, Direction::Stricter);
     assert!(stricter.contains("rename workspace /srv/run/workspace"), "{stricter:?}");
 }
@@ -144,6 +156,23 @@ fn where_only_programs_are_restricted_renames_stay_possible() {
     assert_eq!(rights(&plan, "/"), [Right::Refer]);
     assert_eq!(rights(&plan, "/srv/run/workspace"), [Right::Execute]);
     assert_eq!(plan.needs_abi, 2);
+}
+
+#[test]
+fn devices_and_own_files_of_proc_can_be_written_where_nothing_else_can() {
+    let plan = plan(&shipped(Tier::Work), &scenario());
+    for path in PASSED {
+        assert_eq!(rights(&plan, path), [Right::WriteFile, Right::Truncate]);
+    }
+}
+
+#[test]
+fn truncation_is_prevented_from_the_third_version_on() {
+    let compiled = shipped(Tier::Work);
+    let prevented = |verb, abi| prevents(&compiled, verb, Label::Data.into(), abi);
+    assert!(!prevented(Verb::Truncate, 2) && prevented(Verb::Truncate, 3));
+    assert!(prevented(Verb::OpenWrite, 1) && prevented(Verb::Create, 1));
+    assert!(!prevented(Verb::Chmod, 7) && !prevented(Verb::Chown, 7));
 }
 
 #[test]

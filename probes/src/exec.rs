@@ -11,16 +11,13 @@ use aya_ebpf::{
     macros::{btf_tracepoint, lsm},
     programs::{BtfTracePointContext, LsmContext},
 };
-use ebpf_common::{
-    Verb,
-    record::{record_flags, string},
-};
+use ebpf_common::{Verb, record::record_flags};
 
 use crate::{
     emit, kernel,
-    kernel::{Address, load_u64},
+    kernel::{Address, Known, load_u64},
     maps::{TASKS, offset},
-    path::{self, AT_FDCWD, Written},
+    path::{self, AT_FDCWD, End, Written},
     scratch::{self, Scratch, stage},
     syscall,
     verdict::{self, Judgement},
@@ -33,7 +30,7 @@ fn judge(scratch: &mut Scratch, slot: u32, binprm: Address) -> Judgement {
     scratch.begin(slot, Verb::Exec);
     let file = load_u64(binprm, offset!(binprm_file));
     let dentry = load_u64(file, offset!(file_path) + offset!(path_dentry));
-    path::fill(scratch, slot, Verb::Exec, dentry)
+    path::fill::<Known>(scratch, slot, Verb::Exec, dentry)
 }
 
 #[lsm(hook = "bprm_creds_for_exec")]
@@ -59,6 +56,7 @@ pub(crate) fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
     } else {
         // Whether the program runs is known later: below, or at the end of the syscall.
         scratch.stage = stage::PENDING;
+        scratch.syscall = load_u64(registers, offset!(regs_nr)) as u32;
     }
     judgement.answer()
 }
@@ -114,5 +112,5 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub(crate) fn as_written(scratch: &mut Scratch, slot: u32, directory: i32, written: Written) {
     scratch.begin(slot, Verb::Exec);
-    path::fill_as_written(scratch, slot, directory, written, string::PATH, string::BASE);
+    path::fill_as_written(scratch, slot, directory, written, End::Object);
 }

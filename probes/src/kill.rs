@@ -17,7 +17,7 @@ use ebpf_common::{
 
 use crate::{
     emit,
-    kernel::{self, Address, load_i32, load_u32, load_u64, read_i32, read_u64},
+    kernel::{self, Address, load_i32, load_u32, load_u64, read_i32, read_u32, read_u64},
     maps::{LEAVES, TASKS, offset},
     scratch::{self, Scratch, stage},
     syscall::{self, nr},
@@ -133,6 +133,7 @@ pub(crate) fn signal_generate(ctx: BtfTracePointContext) -> i32 {
     let _ = fill(scratch, slot, ctx.arg::<*const u8>(2) as u64, signal);
     if single_target() {
         scratch.stage = stage::PENDING;
+        scratch.syscall = number as u32;
     } else {
         emit::emit(scratch, 0);
     }
@@ -222,7 +223,29 @@ pub(crate) fn refused(
 }
 
 const PIDFS_MAGIC: u64 = 0x5049_4446;
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+pub(crate) const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// Number of the process in whose directory of `/proc` an inode lies, 0 for none.
+#[inline(always)]
+pub(crate) fn number_of_proc_inode(inode: Address) -> u32 {
+    // `PROC_I`, fs/proc/internal.h, Linux 6.1 to 7.3: the inode lies within a `proc_inode`.
+    let around = inode.wrapping_sub(u64::from(offset!(proc_inode_inode)));
+    let pid = read_u64(around, offset!(proc_inode_pid));
+    if pid == 0 { 0 } else { number_of(pid) }
+}
+
+/// The number of a `struct pid` in the initial namespace.
+#[inline(always)]
+fn number_of(pid: Address) -> u32 {
+    read_u32(pid, offset!(pid_numbers) + offset!(upid_number))
+}
+
+/// Whether a process in `leaf` was started by the agent of this run.
+#[inline(always)]
+pub(crate) fn is_of_run(slot: u32, leaf: u64) -> bool {
+    let label = label_of_leaf(slot, kernel::current_leaf(), leaf).number();
+    label == Label::SelfCall as u8 || label == Label::Agent as u8
+}
 
 /// The process that a descriptor of the current task stands for where it is a pidfd, or a directory
 /// `/proc/TGID`, which pidfd_send_signal(2) takes for one.
@@ -237,12 +260,8 @@ pub(crate) fn named_by_descriptor(descriptor: i32) -> Named {
     let pid = match read_u64(superblock, offset!(superblock_magic)) {
         // Linux 6.9 gave pidfds a file system of their own, where the inode holds the pid.
         PIDFS_MAGIC => read_u64(inode, offset!(inode_private)),
-        // `PROC_I`, fs/proc/internal.h, Linux 6.1 to 7.3: the inode lies within a `proc_inode`.
-        PROC_SUPER_MAGIC => {
-            let around = inode.wrapping_sub(u64::from(offset!(proc_inode_inode)));
-            read_u64(around, offset!(proc_inode_pid))
-        }
+        PROC_SUPER_MAGIC => return Named::by_task(number_of_proc_inode(inode) as i32),
         _ => read_u64(file, offset!(file_private)),
     };
-    Named::by_task(read_i32(pid, offset!(pid_numbers) + offset!(upid_number)))
+    Named::by_task(number_of(pid) as i32)
 }

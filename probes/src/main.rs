@@ -8,6 +8,9 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod arguments;
+mod attributes;
+mod create;
 mod emit;
 mod exec;
 mod exit;
@@ -15,7 +18,9 @@ mod fork;
 mod globals;
 mod kernel;
 mod kill;
+mod link;
 mod maps;
+mod open;
 mod path;
 mod rename;
 mod scratch;

@@ -64,7 +64,7 @@ pub(crate) fn path_rename(ctx: LsmContext) -> i32 {
     scratch.begin(slot, Verb::Rename);
     scratch.record.args[0] = u64::from(ctx.arg::<u32>(4));
     let (old, new) = (ctx.arg::<*const u8>(1) as u64, ctx.arg::<*const u8>(3) as u64);
-    let from = path::locate(scratch, slot, old);
+    let from = path::locate::<Known>(scratch, slot, old);
     let to = walk::walk::<Known>(scratch, slot, new, string::TO);
     let (from_label, from) = judge_end(scratch, slot, old, from.device, from.label);
     let (to_label, to) = judge_end(scratch, slot, new, to.device, to.label);

@@ -35,8 +35,12 @@ pub(crate) struct Walk {
 pub(crate) struct Scratch {
     /// One of [`stage`].
     pub stage: u32,
+    /// Number of the syscall whose outcome the record waits for.
+    pub syscall: u32,
     /// Bytes used of `strings`.
     pub used: u32,
+    /// Keeps the layout free of padding.
+    pub reserved: u32,
     /// What a walk has found.
     pub walk: Walk,
     pub record: Record,

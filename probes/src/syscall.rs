@@ -10,41 +10,36 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, FExitContext},
 };
 use ebpf_common::{
-    Verb,
-    record::{OUTCOME_UNKNOWN, record_flags, string},
+    ObjectKind, Verb,
+    record::{OUTCOME_UNKNOWN, record_flags},
 };
 
 use crate::{
+    arguments::{self, Asked, Place, changes_files, nr as file, opens},
     emit, exec, kernel,
-    kernel::{Address, load_u32, load_u64},
+    kernel::{Address, Unknown, load_u32, load_u64},
     kill::{self, Kind, Named},
     maps::offset,
-    path::{self, AT_FDCWD, Written},
+    open,
+    path::{self, AT_FDCWD, End, Written},
     scratch::{self, Scratch, stage},
     verdict::Judgement,
     whose,
 };
 
-/// Syscall numbers of x86_64, arch/x86/entry/syscalls/syscall_64.tbl.
+/// Numbers of the syscalls that are not on files, arch/x86/entry/syscalls/syscall_64.tbl.
 pub(crate) mod nr {
     pub(crate) const EXECVE: u64 = 59;
     pub(crate) const KILL: u64 = 62;
-    pub(crate) const RENAME: u64 = 82;
-    pub(crate) const RMDIR: u64 = 84;
-    pub(crate) const UNLINK: u64 = 87;
     pub(crate) const RT_SIGQUEUEINFO: u64 = 129;
     pub(crate) const TKILL: u64 = 200;
     pub(crate) const TGKILL: u64 = 234;
-    pub(crate) const UNLINKAT: u64 = 263;
-    pub(crate) const RENAMEAT: u64 = 264;
     pub(crate) const RT_TGSIGQUEUEINFO: u64 = 297;
-    pub(crate) const RENAMEAT2: u64 = 316;
     pub(crate) const EXECVEAT: u64 = 322;
     pub(crate) const PIDFD_SEND_SIGNAL: u64 = 424;
 }
 
 const EPERM: i32 = 1;
-const AT_REMOVEDIR: u32 = 0x200;
 /// execveat(2) only asks whether the program could be executed, Linux 6.14.
 const AT_EXECVE_CHECK: u32 = 0x1_0000;
 const PF_IO_WORKER: u32 = 0x10;
@@ -66,11 +61,7 @@ pub(crate) fn sends_signals(number: u64) -> bool {
 /// Whether the end of a syscall of this number is seen by a program of ours.
 #[inline(always)]
 fn is_watched(number: u64) -> bool {
-    sends_signals(number)
-        || matches!(
-            number,
-            nr::UNLINK | nr::UNLINKAT | nr::RMDIR | nr::RENAME | nr::RENAMEAT | nr::RENAMEAT2
-        )
+    sends_signals(number) || opens(number) || changes_files(number)
 }
 
 /// Hands over a record whose outcome nobody will tell, before another takes its place.
@@ -90,6 +81,7 @@ pub(crate) fn finish(scratch: &mut Scratch, judgement: Judgement) {
     let number = load_u64(kernel::current_registers(), offset!(regs_nr));
     if !worker && is_watched(number) {
         scratch.stage = stage::PENDING;
+        scratch.syscall = number as u32;
         return;
     }
     if worker {
@@ -105,8 +97,10 @@ pub(crate) fn finish(scratch: &mut Scratch, judgement: Judgement) {
 enum Family {
     Exec,
     Signal,
-    Remove,
-    Rename,
+    /// An open, which may make a file or get to write to one.
+    Open,
+    /// Any other change of files, see [`arguments`].
+    File,
 }
 
 /// What happened at the end of the syscall with these registers. `all`: no hook has seen the act
@@ -114,112 +108,126 @@ enum Family {
 #[inline(always)]
 fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: bool) {
     let Some(slot) = whose::run_slot() else { return };
-    let existing = scratch::existing();
-    if let Some(scratch) = existing {
+    if let Some(scratch) = scratch::existing() {
         let before = scratch.stage;
         scratch.stage = stage::NONE;
         if before == stage::PENDING {
-            emit::emit(scratch, outcome);
-            scratch.stage = stage::NONE;
+            // Where the kernel has skipped the end of another syscall, which it counts, this outcome
+            // is not that one's.
+            let is_its_own = scratch.syscall == number as u32;
+            finished(scratch, if is_its_own { outcome } else { OUTCOME_UNKNOWN });
             return;
         }
-        if before == stage::EMITTED && family != Family::Remove && family != Family::Rename {
-            return;
-        }
-        if before == stage::EMITTED && !all {
+        let of_files = family == Family::Open || family == Family::File;
+        if before == stage::EMITTED && !(all && of_files) {
             return;
         }
     }
-    let argument = |offset: u32| load_u64(registers, offset);
-    let swept = family == Family::Signal
-        && outcome == 0
-        && swept_nobody(registers, number, argument(offset!(regs_arg0)) as i32, all);
-    let outcome = if swept { -EPERM } else { outcome };
-    let refused = outcome < 0 && !(family == Family::Exec && only_asks(registers, number));
-    let wanted = match family {
-        Family::Exec => refused,
-        // Signal 0 is generated nowhere; what was generated is recorded already.
-        Family::Signal => refused || (all && signal_argument(registers, number) == 0),
-        Family::Remove | Family::Rename => refused || all,
-    };
-    if !wanted {
-        return;
-    }
-    let verb = match family {
-        Family::Exec => Verb::Exec,
-        Family::Signal => Verb::Kill,
-        Family::Remove => Verb::Unlink,
-        Family::Rename => Verb::Rename,
-    };
-    let Some(scratch) = scratch::get() else {
-        emit::lost(slot, verb);
-        return;
-    };
     match family {
-        Family::Exec => {
-            let at = number == nr::EXECVEAT;
-            let directory = if at { argument(offset!(regs_arg0)) as i32 } else { AT_FDCWD };
-            let user_path = argument(if at { offset!(regs_arg1) } else { offset!(regs_arg0) });
-            exec::as_written(scratch, slot, directory, Written::User(user_path));
+        Family::Exec => exec_ended(slot, registers, number, outcome),
+        Family::Signal => signal_ended(slot, registers, number, outcome, all),
+        Family::Open => open_ended(slot, registers, number, outcome, all),
+        Family::File if outcome < 0 || all => {
+            changed(slot, arguments::asked(registers, number), outcome);
         }
-        Family::Signal => {
-            let signal = signal_argument(registers, number);
-            let first = argument(offset!(regs_arg0)) as i32;
-            let given = match number {
-                nr::TGKILL | nr::RT_TGSIGQUEUEINFO => argument(offset!(regs_arg1)) as i32,
-                _ => first,
-            };
-            let named = match number {
-                nr::KILL => Named::by_kill(given),
-                nr::PIDFD_SEND_SIGNAL => kill::named_by_descriptor(given),
-                _ => Named::by_task(given),
-            };
-            // Where a descriptor was given, what it stands for is what was meant.
-            let by_descriptor = number == nr::PIDFD_SEND_SIGNAL && named.kind == Kind::Task;
-            let given = if by_descriptor { named.number } else { given as u32 };
-            kill::refused(scratch, slot, named, given, signal, outcome);
+        Family::File => {}
+    }
+}
+
+#[inline(always)]
+fn exec_ended(slot: u32, registers: Address, number: u64, outcome: i32) {
+    if outcome >= 0 || only_asks(registers, number) {
+        return;
+    }
+    let Some(scratch) = scratch::get() else {
+        emit::lost(slot, Verb::Exec);
+        return;
+    };
+    let argument = |offset: u32| load_u64(registers, offset);
+    let at = number == nr::EXECVEAT;
+    let directory = if at { argument(offset!(regs_arg0)) as i32 } else { AT_FDCWD };
+    let user_path = argument(if at { offset!(regs_arg1) } else { offset!(regs_arg0) });
+    exec::as_written(scratch, slot, directory, Written::User(user_path));
+    finished(scratch, outcome);
+}
+
+#[inline(always)]
+fn signal_ended(slot: u32, registers: Address, number: u64, outcome: i32, all: bool) {
+    let argument = |offset: u32| load_u64(registers, offset);
+    let first = argument(offset!(regs_arg0)) as i32;
+    let signal = signal_argument(registers, number);
+    let swept = outcome == 0 && swept_nobody(number, first, signal, all);
+    let outcome = if swept { -EPERM } else { outcome };
+    // Signal 0 is generated nowhere; what was generated is recorded already.
+    if outcome >= 0 && !(all && signal == 0) {
+        return;
+    }
+    let Some(scratch) = scratch::get() else {
+        emit::lost(slot, Verb::Kill);
+        return;
+    };
+    let given = match number {
+        nr::TGKILL | nr::RT_TGSIGQUEUEINFO => argument(offset!(regs_arg1)) as i32,
+        _ => first,
+    };
+    let named = match number {
+        nr::KILL => Named::by_kill(given),
+        nr::PIDFD_SEND_SIGNAL => kill::named_by_descriptor(given),
+        _ => Named::by_task(given),
+    };
+    // Where a descriptor was given, what it stands for is what was meant.
+    let by_descriptor = number == nr::PIDFD_SEND_SIGNAL && named.kind == Kind::Task;
+    let given = if by_descriptor { named.number } else { given as u32 };
+    kill::refused(scratch, slot, named, given, signal, outcome);
+    finished(scratch, outcome);
+}
+
+#[inline(always)]
+fn open_ended(slot: u32, registers: Address, number: u64, outcome: i32, all: bool) {
+    if outcome >= 0 && !all {
+        return;
+    }
+    let flags = arguments::open_flags(registers, number);
+    if outcome >= 0 {
+        open::opened(slot, outcome, flags);
+    } else if let Some((verb, args)) = open::asked(flags) {
+        let place = arguments::open_place(registers, number);
+        changed(slot, Asked { verb, args, place, to: place, followed: true }, outcome);
+    }
+}
+
+/// Records a change of files from what the caller asked for.
+#[inline(always)]
+fn changed(slot: u32, asked: Asked, outcome: i32) {
+    let Some(scratch) = scratch::get() else {
+        emit::lost(slot, asked.verb);
+        return;
+    };
+    scratch.begin(slot, asked.verb);
+    scratch.record.args = asked.args;
+    if asked.place.is_descriptor() {
+        let file = kernel::open_file(asked.place.directory);
+        if file == 0 {
+            return;
         }
-        Family::Remove => {
-            let at = number == nr::UNLINKAT;
-            let directory = if at { argument(offset!(regs_arg0)) as i32 } else { AT_FDCWD };
-            let user_path = argument(if at { offset!(regs_arg1) } else { offset!(regs_arg0) });
-            let rmdir = number == nr::RMDIR
-                || (at && argument(offset!(regs_arg2)) as u32 & AT_REMOVEDIR != 0);
-            scratch.begin(slot, if rmdir { Verb::Rmdir } else { Verb::Unlink });
-            let written = Written::User(user_path);
-            path::fill_as_written(scratch, slot, directory, written, string::PATH, string::BASE);
+        path::fill_unknown(scratch, slot, kernel::dentry_of::<Unknown>(file));
+    } else {
+        if asked.followed {
+            scratch.record.flags |= record_flags::FOLLOWED;
         }
-        Family::Rename => {
-            let at = number != nr::RENAME;
-            let first = argument(offset!(regs_arg0));
-            let second = argument(offset!(regs_arg1));
-            let third = argument(offset!(regs_arg2));
-            let (from, to) =
-                if at { (second, argument(offset!(regs_arg3))) } else { (first, second) };
-            let (from_dir, to_dir) =
-                if at { (first as i32, third as i32) } else { (AT_FDCWD, AT_FDCWD) };
-            scratch.begin(slot, Verb::Rename);
-            if number == nr::RENAMEAT2 {
-                scratch.record.args[0] = argument(offset!(regs_arg4));
-            }
-            path::fill_as_written(
-                scratch,
-                slot,
-                from_dir,
-                Written::User(from),
-                string::PATH,
-                string::BASE,
-            );
-            path::fill_as_written(
-                scratch,
-                slot,
-                to_dir,
-                Written::User(to),
-                string::TO,
-                string::TO_BASE,
-            );
+        let Place { directory, path } = asked.place;
+        path::fill_as_written(scratch, slot, directory, Written::User(path), End::Object);
+        if asked.verb.object() == ObjectKind::FilePair {
+            let Place { directory, path } = asked.to;
+            path::fill_as_written(scratch, slot, directory, Written::User(path), End::To);
         }
     }
+    finished(scratch, outcome);
+}
+
+/// Hands over a record of a syscall that has ended.
+#[inline(always)]
+fn finished(scratch: &mut Scratch, outcome: i32) {
     emit::emit(scratch, outcome);
     scratch.stage = stage::NONE;
 }
@@ -228,8 +236,8 @@ fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: boo
 /// signal was refused by ownership (`kill_something_info`, kernel/signal.c, Linux 6.1 to 7.3); had one
 /// been sent, its record would stand already. Where no LSM hook sees signal 0, it leaves no trace.
 #[inline(always)]
-fn swept_nobody(registers: Address, number: u64, pid: i32, all: bool) -> bool {
-    number == nr::KILL && pid == -1 && !(all && signal_argument(registers, number) == 0)
+fn swept_nobody(number: u64, pid: i32, signal: u32, all: bool) -> bool {
+    number == nr::KILL && pid == -1 && !(all && signal == 0)
 }
 
 /// Whether the syscall with these registers is an execveat(2) that executes nothing.
@@ -253,13 +261,9 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let outcome = ctx.arg::<i64>(1) as i32;
     match number {
         nr::EXECVE | nr::EXECVEAT => ended(registers, number, outcome, Family::Exec, true),
-        nr::UNLINK | nr::UNLINKAT | nr::RMDIR => {
-            ended(registers, number, outcome, Family::Remove, true);
-        }
-        nr::RENAME | nr::RENAMEAT | nr::RENAMEAT2 => {
-            ended(registers, number, outcome, Family::Rename, true);
-        }
         _ if sends_signals(number) => ended(registers, number, outcome, Family::Signal, true),
+        _ if opens(number) => ended(registers, number, outcome, Family::Open, true),
+        _ if changes_files(number) => ended(registers, number, outcome, Family::File, true),
         _ => {}
     }
     0
@@ -268,29 +272,51 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
 /// `long __x64_sys_NAME(const struct pt_regs *regs)`, arch/x86/include/asm/syscall_wrapper.h,
 /// Linux 6.1 to 7.3. 32-bit entries have functions of their own; the seccomp filter refuses them.
 macro_rules! syscall_exit {
-    ($($program:ident: $number:ident, $family:ident;)+) => {
+    ($($program:ident: $number:expr, $family:ident;)+) => {
         $(#[fexit]
         pub(crate) fn $program(ctx: FExitContext) -> i32 {
             let outcome = ctx.ret::<i64>().unwrap_or(i64::from(OUTCOME_UNKNOWN)) as i32;
-            ended(ctx.arg::<*const u8>(0) as u64, nr::$number, outcome, Family::$family, false);
+            ended(ctx.arg::<*const u8>(0) as u64, $number, outcome, Family::$family, false);
             0
         })+
     };
 }
 
 syscall_exit! {
-    exit_execve: EXECVE, Exec;
-    exit_execveat: EXECVEAT, Exec;
-    exit_kill: KILL, Signal;
-    exit_tkill: TKILL, Signal;
-    exit_tgkill: TGKILL, Signal;
-    exit_rt_sigqueueinfo: RT_SIGQUEUEINFO, Signal;
-    exit_rt_tgsigqueueinfo: RT_TGSIGQUEUEINFO, Signal;
-    exit_pidfd_send_signal: PIDFD_SEND_SIGNAL, Signal;
-    exit_unlink: UNLINK, Remove;
-    exit_unlinkat: UNLINKAT, Remove;
-    exit_rmdir: RMDIR, Remove;
-    exit_rename: RENAME, Rename;
-    exit_renameat: RENAMEAT, Rename;
-    exit_renameat2: RENAMEAT2, Rename;
+    exit_execve: nr::EXECVE, Exec;
+    exit_execveat: nr::EXECVEAT, Exec;
+    exit_kill: nr::KILL, Signal;
+    exit_tkill: nr::TKILL, Signal;
+    exit_tgkill: nr::TGKILL, Signal;
+    exit_rt_sigqueueinfo: nr::RT_SIGQUEUEINFO, Signal;
+    exit_rt_tgsigqueueinfo: nr::RT_TGSIGQUEUEINFO, Signal;
+    exit_pidfd_send_signal: nr::PIDFD_SEND_SIGNAL, Signal;
+    exit_open: file::OPEN, Open;
+    exit_creat: file::CREAT, Open;
+    exit_openat: file::OPENAT, Open;
+    exit_openat2: file::OPENAT2, Open;
+    exit_unlink: file::UNLINK, File;
+    exit_unlinkat: file::UNLINKAT, File;
+    exit_rmdir: file::RMDIR, File;
+    exit_rename: file::RENAME, File;
+    exit_renameat: file::RENAMEAT, File;
+    exit_renameat2: file::RENAMEAT2, File;
+    exit_mkdir: file::MKDIR, File;
+    exit_mkdirat: file::MKDIRAT, File;
+    exit_mknod: file::MKNOD, File;
+    exit_mknodat: file::MKNODAT, File;
+    exit_symlink: file::SYMLINK, File;
+    exit_symlinkat: file::SYMLINKAT, File;
+    exit_link: file::LINK, File;
+    exit_linkat: file::LINKAT, File;
+    exit_truncate: file::TRUNCATE, File;
+    exit_ftruncate: file::FTRUNCATE, File;
+    exit_chmod: file::CHMOD, File;
+    exit_fchmod: file::FCHMOD, File;
+    exit_fchmodat: file::FCHMODAT, File;
+    exit_fchmodat2: file::FCHMODAT2, File;
+    exit_chown: file::CHOWN, File;
+    exit_fchown: file::FCHOWN, File;
+    exit_lchown: file::LCHOWN, File;
+    exit_fchownat: file::FCHOWNAT, File;
 }

@@ -90,9 +90,10 @@ extern "C" fn step<M: Memory>(_level: u32, climb: *mut c_void) -> i64 {
         climb.at_root = 1;
         return STOP;
     }
+    // Read before the bound is checked: Linux 6.1 forgets the bound of what is kept across a call.
+    let name = M::u64(dentry, offset!(dentry_name) + offset!(qstr_name));
     let used = scratch.used as usize;
     if used <= LAST_START {
-        let name = M::u64(dentry, offset!(dentry_name) + offset!(qstr_name));
         // SAFETY: `used` leaves room for the name; the helper checks the address.
         let read = unsafe {
             bpf_probe_read_kernel_str(

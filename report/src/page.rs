@@ -135,7 +135,7 @@ pub fn page(report: &Report, record: &Record) -> String {
         line: enforcement::line(&layers, record),
         mode: enforcement::mode(record),
         forces: layers.into_iter().map(force).collect(),
-        evidence: sentences::evidence(report),
+        evidence: sentences::evidence(report, record),
         facts: facts(record),
         report,
     };

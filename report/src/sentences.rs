@@ -172,11 +172,13 @@ pub(crate) fn numbers(seqs: &[u64], limit: usize) -> String {
 }
 
 /// The equation that every run's record has to satisfy, or that it does not.
-pub(crate) fn evidence(report: &Report) -> String {
+pub(crate) fn evidence(report: &Report, record: &Record) -> String {
     let evidence = &report.evidence;
     let adds_up = evidence.received.checked_add(evidence.dropped) == Some(evidence.emitted);
+    let limits = record.evidence.iter().flat_map(|evidence| &evidence.limits);
+    let limits: String = limits.map(|limit| format!("; {limit}")).collect();
     format!(
-        "{} emitted {} {} received + {} dropped: the evidence is {}",
+        "{} emitted {} {} received + {} dropped: the evidence is {}{limits}",
         evidence.emitted,
         if adds_up { "=" } else { "is not" },
         evidence.received,

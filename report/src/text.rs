@@ -263,7 +263,7 @@ fn persistence(paper: &mut Paper, record: &Record) {
 
 fn close(paper: &mut Paper, report: &Report, record: &Record) {
     let layers = enforcement::layers(report, record);
-    paper.heading(&format!("Evidence: {}", sentences::evidence(report)));
+    paper.heading(&format!("Evidence: {}", sentences::evidence(report, record)));
     paper.line(&enforcement::line(&layers, record));
     paper.item(enforcement::mode(record));
     for layer in layers.iter().filter(|layer| layer.extent != enforcement::Extent::Whole) {

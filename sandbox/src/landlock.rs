@@ -83,12 +83,23 @@ impl From<&LandlockPlan> for Rules {
     }
 }
 
-fn access(right: Right) -> AccessFs {
+fn access(right: Right) -> BitFlags<AccessFs> {
     match right {
-        Right::Execute => AccessFs::Execute,
-        Right::RemoveFile => AccessFs::RemoveFile,
-        Right::RemoveDir => AccessFs::RemoveDir,
-        Right::Refer => AccessFs::Refer,
+        Right::Execute => AccessFs::Execute.into(),
+        Right::RemoveFile => AccessFs::RemoveFile.into(),
+        Right::RemoveDir => AccessFs::RemoveDir.into(),
+        Right::Refer => AccessFs::Refer.into(),
+        Right::WriteFile => AccessFs::WriteFile.into(),
+        Right::Truncate => AccessFs::Truncate.into(),
+        Right::Make => {
+            AccessFs::MakeReg
+                | AccessFs::MakeDir
+                | AccessFs::MakeFifo
+                | AccessFs::MakeSock
+                | AccessFs::MakeChar
+                | AccessFs::MakeBlock
+        }
+        Right::MakeSymlink => AccessFs::MakeSym.into(),
     }
 }
 

@@ -16,15 +16,12 @@ pub(crate) fn happened(effect: &Effect) -> bool {
         && effect.outcome.as_deref().is_none_or(|outcome| outcome == OK)
 }
 
-/// Whether the act failed because nothing was there to act on. What was named as oversight's counts
+/// Whether the act failed because there was nothing to act on. What was named as oversight's counts
 /// as an attempt on it all the same, and so does what a hook had found.
 pub(crate) fn found_nothing(effect: &Effect) -> bool {
-    let missing = match effect.object.tgid {
-        Some(_) => "ESRCH",
-        None if effect.object.source == Source::UserPath => "ENOENT",
-        None => return false,
-    };
-    effect.outcome.as_deref() == Some(missing) && need(effect) != Need::Oversight
+    let by_hook = effect.object.tgid.is_none() && effect.object.source == Source::Kernel;
+    let moot = effect.verb.moot().iter().any(|(name, _)| effect.outcome.as_deref() == Some(*name));
+    moot && !by_hook && need(effect) != Need::Oversight
 }
 
 /// What the effect needed. A rename acts on two places and needs the more of the two.
@@ -65,7 +62,17 @@ pub(crate) fn is_powerful(effect: &Effect) -> bool {
 /// Whether the effect was a write to, or a signal to, something of oversight's.
 pub(crate) fn subverts(effect: &Effect) -> bool {
     let attacks = match effect.verb {
-        Verb::Kill | Verb::Unlink | Verb::Rmdir | Verb::Rename => true,
+        Verb::Kill
+        | Verb::Unlink
+        | Verb::Rmdir
+        | Verb::Rename
+        | Verb::Create
+        | Verb::OpenWrite
+        | Verb::Truncate
+        | Verb::Link
+        | Verb::Symlink
+        | Verb::Chmod
+        | Verb::Chown => true,
         Verb::Exec | Verb::Fork | Verb::Exit | Verb::SignalProbe => false,
     };
     attacks && labels(effect).any(|label| by_name(label) == Label::Oversight)

@@ -73,6 +73,34 @@ impl Expected {
         new
     }
 
+    /// A verb with one argument.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.args.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// A file, directory or device that was made.
+    #[must_use]
+    pub fn created(label: &str, path: &Path, kind: &str) -> Self {
+        Self::file(Verb::Create, label, path).with("type", kind)
+    }
+
+    /// A hard link.
+    #[must_use]
+    pub fn link(from: (&str, &Path), to: (&str, &Path)) -> Self {
+        let mut new = Self::file(Verb::Link, from.0, from.1);
+        new.to = Some((to.0.to_owned(), path_text(to.1)));
+        new
+    }
+
+    /// The kernel's own object is known in both probe sets.
+    #[must_use]
+    pub fn by_descriptor(mut self) -> Self {
+        self.reached = Reached::Always;
+        self
+    }
+
     /// A signal: `kill`, or `signal_probe` for signal 0.
     #[must_use]
     pub fn signal(signal: i32, label: &str, tgid: i64) -> Self {

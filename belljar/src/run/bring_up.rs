@@ -51,6 +51,13 @@ pub(crate) fn roots(
         .roots
         .iter()
         .map(|(path, label)| LabelledRoot { path: path.clone(), label: *label })
+        // What the agent is asked to edit is its work, wherever it lies.
+        .chain(
+            stage
+                .writable
+                .iter()
+                .map(|path| LabelledRoot { path: path.clone(), label: journal::Label::Workspace }),
+        )
         .collect();
     // Work like the workspace itself, also for Landlock: seen from the sandbox it lies elsewhere.
     let binds = host.binds.iter().map(|(_, directory)| directory.clone());

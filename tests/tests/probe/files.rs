@@ -190,6 +190,7 @@ fn an_exec_is_recorded_once_whether_it_runs_is_missing_or_may_not_run() {
             system(Verb::Exec, &d).before_hooks("EACCES"),
             system(Verb::Exec, &d.join("text")).by_hook().outcome("ENOEXEC"),
             system(Verb::Exec, part.actor()),
+            Expected::created("system", &d.join("touched"), "regular").by_descriptor(),
         ]);
         assert!(part.has(&d.join("touched")), "the program did not run: {:?}", part.outcomes());
     }
@@ -208,7 +209,12 @@ pub(crate) fn script(world: &World) -> Prepared {
 fn a_script_and_not_its_interpreter_is_what_was_executed() {
     for part in parts("script") {
         // Tracepoints see the interpreter by then; of the script they have the path.
-        part.assert_did(&[system(Verb::Exec, &part.path("d/script")).by_hook()]);
+        let script = part.path("d/script");
+        part.assert_did(&[
+            system(Verb::Exec, &script).by_hook(),
+            // What the interpreter was told to do, to a file that is another's.
+            Expected::created("system", &script, "regular").before_hooks("EACCES"),
+        ]);
     }
 }
 

@@ -52,6 +52,7 @@ fn the_nearest_label_counts_and_oversight_wins_over_all() {
             gone("data", "plain/labelled"),
             gone("system", "plain/beside"),
             Expected::file(Verb::Rmdir, "data", &part.path("data/empty")),
+            Expected::created("workspace", &workspace.join("own"), "regular").by_descriptor(),
             Expected::file(Verb::Unlink, "workspace", &workspace.join("own")),
         ]);
         assert!(!part.has(&part.path("data/oversight/file")), "observe stops nothing");

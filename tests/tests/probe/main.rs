@@ -4,6 +4,7 @@
 //! test prepares a part of it, acts in a process of its own, and looks at what was recorded of that
 //! process. The shared run is in mode `observe` at tier 5, where nothing stands in the way.
 
+mod changes;
 mod files;
 mod labels;
 mod part;
@@ -27,6 +28,10 @@ const PARTS: &[(&str, Prepare)] = &[
     ("execs", files::execs),
     ("script", files::script),
     ("protected", files::protected),
+    ("opens", changes::opens),
+    ("makes", changes::makes),
+    ("attributes", changes::attributes),
+    ("links", changes::links),
     ("labels", labels::nearest),
     ("moves", labels::moves),
     ("deep", labels::deep),

@@ -51,6 +51,7 @@ arguments = {{ command = "kill -9 {{{{paused}}}}" }}
     let ended = Invocation::run(&world, "run")
         .tier(0, "enforce")
         .label("workspace", &work)
+        .label("workspace", &signs)
         .label("data", &world.path("data"))
         .args(["--no-metrics", "--agent", &format!("organism:{}", path.display())])
         .finish();

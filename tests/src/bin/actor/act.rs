@@ -20,7 +20,7 @@ use nix::{
     unistd::{Pid, execv, getppid, pause, setpgid},
 };
 
-use crate::{daemon, sys};
+use crate::{change, daemon, sys};
 
 /// A word names no act, or an act has not the words that it needs.
 pub(crate) struct NoSuchAct(pub(crate) String);
@@ -124,7 +124,6 @@ impl Actor {
             }
             "chdir" => nix::unistd::chdir(words.path(0)?.as_c_str()).map(|()| None),
             "touch" => errno_of(File::create(words.get(0)?)).map(|_| None),
-            "mkdir" => errno_of(fs::create_dir(words.get(0)?)).map(|()| None),
             "wait_file" => daemon::wait_for(Path::new(words.get(0)?)).map(|()| None),
             "storm" => storm(words.number(0)?, Path::new(words.get(1)?)),
             "daemon" => {
@@ -156,7 +155,7 @@ impl Actor {
                 std::thread::spawn(|| {}).join().expect("an empty thread does not panic");
                 Ok(None)
             }
-            _ => return Err(NoSuchAct("there is no such act".to_owned())),
+            _ => value(changed(name, &words)?),
         })
     }
 
@@ -206,6 +205,21 @@ impl Actor {
             Err(errno) => Err(errno),
         })
     }
+}
+
+/// An act that makes a file or changes one.
+fn changed(name: &str, words: &Words<'_>) -> Result<Result<i64, Errno>, NoSuchAct> {
+    let none = || NoSuchAct("there is no such act".to_owned());
+    let path = words.path(0)?;
+    if let Some(done) = change::one(name, &path) {
+        return Ok(done);
+    }
+    let second = words.path(1)?;
+    if let Some(done) = change::two(name, &path, &second) {
+        return Ok(done);
+    }
+    let flags = change::flags(&second.to_string_lossy()).ok_or_else(none)?;
+    change::open(name, &path, flags).ok_or_else(none)
 }
 
 /// Keeps a directory open under this number.

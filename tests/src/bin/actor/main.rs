@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod act;
+mod change;
 mod daemon;
 mod sys;
 

@@ -35,6 +35,26 @@ fn done(result: c_long) -> Result<i64, Errno> {
     Errno::result(result)
 }
 
+/// fchmodat2(2), Linux 6.6.
+pub(crate) const FCHMODAT2: c_long = 452;
+
+/// Any system call on numbers and addresses. The callers' addresses are those of live strings.
+pub(crate) fn call(number: c_long, arguments: [c_long; 5]) -> Result<i64, Errno> {
+    let [a, b, c, d, e] = arguments;
+    // SAFETY: the kernel reads what the addresses point to, and checks them.
+    done(unsafe { libc::syscall(number, a, b, c, d, e) })
+}
+
+/// openat2(2), relative to the working directory.
+pub(crate) fn openat2(path: &CStr, flags: c_int, mode: c_int) -> Result<i64, Errno> {
+    let mode = if flags & libc::O_CREAT == 0 { 0 } else { mode };
+    let how = [u64::from(flags as u32), u64::from(mode as u32), 0];
+    let size = size_of_val(&how);
+    let (path, how) = (path.as_ptr(), how.as_ptr());
+    // SAFETY: the kernel reads the path and `size` bytes of `how`, which live through the call.
+    done(unsafe { libc::syscall(libc::SYS_openat2, WORKING_DIRECTORY, path, how, size) })
+}
+
 pub(crate) fn kill(pid: i32, signal: c_int) -> Result<i64, Errno> {
     // SAFETY: takes numbers only.
     done(unsafe { libc::syscall(libc::SYS_kill, pid, signal) })
