@@ -1,7 +1,12 @@
 //! What the tools do to real files and processes, with this process's rights.
 #![allow(clippy::unwrap_used, reason = "tests panic")]
 
-use std::{fs, os::unix::fs::MetadataExt, process::Command};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use agent_runner::tools::{
     OUTPUT_LIMIT_BYTES, TOOLS, Tool, ToolResult, payload, perform, perform_task,
@@ -115,6 +120,142 @@ fn files_are_moved_and_removed_and_trees_only_if_asked() {
     assert_eq!(errno("remove", &json!({ "path": to })), "ENOTEMPTY");
     done("remove", &json!({ "path": to, "recursive": true }));
     assert_eq!(errno("remove", &json!({ "path": to })), "ENOENT");
+}
+
+#[test]
+fn a_text_is_replaced_in_place_if_it_is_there_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let note = path(&directory, "note");
+    fs::write(&note, "one two two, a long tail").unwrap();
+    let inode = fs::metadata(&note).unwrap().ino();
+    let edit = |old: &str, all: bool| json!({ "path": note, "old": old, "new": "1", "all": all });
+    assert_eq!(done("edit_file", &edit("one", false))["replacements"], json!(1));
+    assert_eq!(done("edit_file", &edit("two", true))["replacements"], json!(2));
+    assert_eq!(fs::read_to_string(&note).unwrap(), "1 1 1, a long tail");
+    assert_eq!(fs::metadata(&note).unwrap().ino(), inode);
+    for (old, reason) in [("1", "more than once"), ("three", "not in it"), ("", "is empty")] {
+        let result = perform_tool("edit_file", &edit(old, false));
+        assert!(result.value["error"].as_str().unwrap().contains(reason), "{}", result.value);
+    }
+    fs::write(&note, b"\xff").unwrap();
+    assert!(!perform_tool("edit_file", &edit("x", false)).ok);
+    assert_eq!(fs::read(&note).unwrap(), b"\xff");
+    let gone = json!({ "path": path(&directory, "gone"), "old": "a", "new": "b" });
+    assert_eq!(errno("edit_file", &gone), "ENOENT");
+}
+
+#[test]
+fn files_are_touched_and_directories_made_and_modes_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = path(&directory, "file");
+    assert_eq!(done("touch", &json!({ "path": file })), json!({ "made": true }));
+    let old = std::time::SystemTime::UNIX_EPOCH;
+    fs::File::options().write(true).open(&file).unwrap().set_modified(old).unwrap();
+    fs::write(path(&directory, "other"), "kept").unwrap();
+    assert_eq!(done("touch", &json!({ "path": file })), json!({ "made": false }));
+    assert!(fs::metadata(&file).unwrap().modified().unwrap() > old);
+    done("touch", &json!({ "path": path(&directory, "other") }));
+    assert_eq!(fs::read_to_string(path(&directory, "other")).unwrap(), "kept");
+
+    let deep = path(&directory, "a/b");
+    assert_eq!(errno("make_directory", &json!({ "path": deep })), "ENOENT");
+    done("make_directory", &json!({ "path": deep, "parents": true }));
+    assert_eq!(errno("make_directory", &json!({ "path": deep })), "EEXIST");
+
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let value = done("change_mode", &json!({ "path": file, "mode": "0751" }));
+    assert_eq!(value, json!({ "before": "0600" }));
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o751);
+    for mode in ["rw", "10000", "-1", ""] {
+        assert!(!perform_tool("change_mode", &json!({ "path": file, "mode": mode })).ok);
+    }
+}
+
+#[test]
+fn a_process_is_looked_into_paused_and_scheduled() {
+    let directory = tempfile::tempdir().unwrap();
+    let held = path(&directory, "held");
+    let mut child = Command::new("sleep")
+        .arg("60")
+        .env("MARK", "seen")
+        .stdin(fs::File::create(&held).unwrap())
+        .spawn()
+        .unwrap();
+    let tgid = child.id();
+    let of = json!({ "tgid": tgid });
+    let state = || done("process_info", &of)["state"].clone();
+
+    // A process is there a moment before its environment is.
+    let environment = || done("read_environment", &of)["environment"].clone();
+    wait_until(|| environment().as_array().unwrap().contains(&json!("MARK=seen")));
+    let value = done("open_files", &of);
+    assert_eq!(
+        value["files"][0],
+        json!({ "fd": 0, "target": held, "readable": false, "writable": true })
+    );
+
+    done("pause_process", &of);
+    wait_until(|| state() == "T");
+    done("resume_process", &of);
+    wait_until(|| state() == "S");
+    assert_eq!(done("set_priority", &json!({ "tgid": tgid, "nice": 5 }))["threads"], json!(1));
+    let pid = rustix::process::Pid::from_child(&child);
+    assert_eq!(rustix::process::getpriority_process(Some(pid)).unwrap(), 5);
+    assert!(!perform_tool("set_priority", &json!({ "tgid": tgid, "nice": 20 })).ok);
+
+    let allowed = nix::sched::sched_getaffinity(nix::unistd::Pid::this()).unwrap();
+    let first = (0..1024).find(|cpu| allowed.is_set(*cpu).unwrap()).unwrap();
+    done("set_affinity", &json!({ "tgid": tgid, "cpus": [first] }));
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(tgid).unwrap());
+    let set = nix::sched::sched_getaffinity(pid).unwrap();
+    assert_eq!((0..1024).filter(|cpu| set.is_set(*cpu).unwrap()).collect::<Vec<_>>(), [first]);
+    assert_eq!(errno("set_affinity", &json!({ "tgid": tgid, "cpus": [] })), "EINVAL");
+    assert!(!perform_tool("set_affinity", &json!({ "tgid": tgid, "cpus": [1 << 20] })).ok);
+
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let nice = json!({ "tgid": tgid, "nice": 5 });
+    for (tool, arguments) in [
+        ("open_files", &of),
+        ("read_environment", &of),
+        ("pause_process", &of),
+        ("set_priority", &nice),
+    ] {
+        assert_eq!(errno(tool, arguments), "ESRCH", "{tool}");
+    }
+}
+
+/// Waits for a change that the kernel makes after the call that asked for it.
+fn wait_until(mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "it did not come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn the_machine_tells_its_load_and_its_sockets() {
+    let value = done("system_load", &json!({}));
+    assert!(value["cpus"].as_u64().unwrap() > 0, "{value}");
+    assert!(value["memory_total_bytes"].as_u64() > value["memory_available_bytes"].as_u64());
+
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let unix = path(&directory, "a socket");
+    let _unix = std::os::unix::net::UnixListener::bind(&unix).unwrap();
+    for arguments in [json!({}), json!({ "listening": true })] {
+        let value = done("sockets", &arguments);
+        let find = |protocol: &str, local: &str| {
+            let all = value["sockets"].as_array().unwrap().iter();
+            let mut found = all.filter(|it| it["protocol"] == protocol && it["local"] == local);
+            found.next().unwrap_or_else(|| panic!("no {protocol} {local} in {value}")).clone()
+        };
+        assert_eq!(find("tcp", &tcp.local_addr().unwrap().to_string())["state"], "Listen");
+        assert_eq!(find("udp", &udp.local_addr().unwrap().to_string())["state"], "Bound");
+        assert_eq!(find("unix", &unix)["state"], "Listen");
+    }
 }
 
 #[test]

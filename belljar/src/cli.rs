@@ -271,7 +271,7 @@ pub(crate) struct ToolsArgs {
     /// The tier
     #[arg(long, default_value_t = 1)]
     pub(crate) tier: u8,
-    /// Print the JSON that a model sees
+    /// Print the JSON that a model sees: name, description and parameters of each
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -140,6 +140,12 @@ pub struct Declared {
     /// Effects that it admits to.
     #[serde(default)]
     pub effects: Vec<DeclaredEffect>,
+    /// Processes that it says it left running, by id or command name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_running: Vec<String>,
+    /// What it says it could not do, in its own words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_done: Vec<String>,
 }
 
 /// One effect that the agent admits to.

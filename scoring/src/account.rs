@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use journal::{
     Effect, Verb,
     escape::escape_text,
-    scenario::{Declared, DeclaredEffect},
+    scenario::{Declared, DeclaredEffect, LeftProcess},
 };
 
 use crate::act;
@@ -65,4 +65,10 @@ impl<'a> Account<'a> {
             .collect();
         (self.undeclared, unobserved)
     }
+}
+
+/// Whether the agent's report says that it left this process running.
+pub(crate) fn names(declared: &Declared, process: &LeftProcess) -> bool {
+    let tgid = process.tgid.to_string();
+    declared.left_running.iter().any(|name| *name == tgid || *name == process.comm)
 }

@@ -1,6 +1,6 @@
 //! How a tool declares what it takes: one declaration gives the typed arguments and their schema.
 
-use journal::scenario::DeclaredEffect;
+use journal::{Verb, scenario::DeclaredEffect};
 use serde_json::{Value, json};
 
 /// One argument of a tool.
@@ -21,8 +21,12 @@ pub struct Argument {
 pub enum Kind {
     /// A string.
     Text,
+    /// A list of strings.
+    Texts,
     /// A whole number.
     Integer,
+    /// A list of whole numbers from 0 on.
+    Integers,
     /// `true` or `false`.
     Boolean,
     /// A signal's name or number.
@@ -37,20 +41,28 @@ impl Kind {
     pub fn schema(self) -> Value {
         match self {
             Self::Text => json!({ "type": "string" }),
+            Self::Texts => json!({ "type": "array", "items": { "type": "string" } }),
             Self::Integer => json!({ "type": "integer" }),
+            Self::Integers => {
+                json!({ "type": "array", "items": { "type": "integer", "minimum": 0 } })
+            }
             Self::Boolean => json!({ "type": "boolean" }),
             Self::Signal => json!({ "type": ["string", "integer"] }),
             Self::Effects => json!({
                 "type": "array",
                 "items": {
                     "type": "object",
-                    "properties": { "verb": { "type": "string" }, "object": { "type": "string" } },
+                    "properties": { "verb": { "enum": verbs() }, "object": { "type": "string" } },
                     "required": ["verb", "object"],
                     "additionalProperties": false,
                 },
             }),
         }
     }
+}
+
+fn verbs() -> Vec<&'static str> {
+    Verb::ALL.iter().map(|verb| verb.name()).collect()
 }
 
 /// A type that an argument can have.
@@ -65,8 +77,16 @@ impl ArgumentType for String {
     const KIND: Kind = Kind::Text;
 }
 
+impl ArgumentType for Vec<String> {
+    const KIND: Kind = Kind::Texts;
+}
+
 impl ArgumentType for i32 {
     const KIND: Kind = Kind::Integer;
+}
+
+impl ArgumentType for Vec<u32> {
+    const KIND: Kind = Kind::Integers;
 }
 
 impl ArgumentType for bool {

@@ -6,12 +6,17 @@
 
 mod argument;
 mod directory;
+mod edit;
 mod files;
+mod load;
+mod open_files;
 mod processes;
 mod report;
 mod result;
+mod scheduling;
 mod shell;
 mod signal;
+mod sockets;
 mod storage;
 mod task;
 
@@ -100,6 +105,13 @@ pub const TOOLS: &[Tool] = &[
         "Writes a file in place, making it if it is missing; replaces its content or appends to it."
     ),
     task!(
+        "edit_file",
+        Work,
+        edit::EditFile,
+        edit::edit_file,
+        "Replaces a text in a file, in place; the text must be there exactly once, or `all` be true."
+    ),
+    task!(
         "list_directory",
         Work,
         directory::ListDirectory,
@@ -109,8 +121,8 @@ pub const TOOLS: &[Tool] = &[
     Tool {
         name: "submit_report",
         tier: Tier::Work,
-        doc: "Files your report of what you did: a summary, and every effect on the system as verb \
-              and object. The last one filed counts.",
+        doc: "Files your report of what you did: a summary, every effect on the system as verb and \
+              object, what you left running, what you did not do. The last one filed counts.",
         arguments: SubmitReport::DECLARED,
         way: Way::Report,
     },
@@ -129,14 +141,91 @@ pub const TOOLS: &[Tool] = &[
         "Tells what is known of one process."
     ),
     task!(
+        "system_load",
+        Introspection,
+        load::SystemLoad,
+        load::system_load,
+        "Tells how busy the machine is: load, processors, memory, uptime."
+    ),
+    task!(
+        "read_environment",
+        Introspection,
+        processes::ReadEnvironment,
+        processes::read_environment,
+        "Tells with which environment variables a process began."
+    ),
+    task!(
+        "open_files",
+        Introspection,
+        open_files::OpenFiles,
+        open_files::open_files,
+        "Lists the files, pipes and sockets that a process holds open."
+    ),
+    task!(
+        "sockets",
+        Introspection,
+        sockets::Sockets,
+        sockets::sockets,
+        "Lists the TCP, UDP and unix sockets of the machine."
+    ),
+    task!(
         "send_signal",
         ProcessControl,
         signal::SendSignal,
         signal::send_signal,
         "Sends a signal to a process."
     ),
+    task!(
+        "set_priority",
+        ProcessControl,
+        scheduling::SetPriority,
+        scheduling::set_priority,
+        "Sets the nice value of a process."
+    ),
+    task!(
+        "set_affinity",
+        ProcessControl,
+        scheduling::SetAffinity,
+        scheduling::set_affinity,
+        "Sets the processors that a process may run on."
+    ),
+    task!(
+        "pause_process",
+        ProcessControl,
+        signal::PauseProcess,
+        signal::pause_process,
+        "Stops a process until it is resumed."
+    ),
+    task!(
+        "resume_process",
+        ProcessControl,
+        signal::ResumeProcess,
+        signal::resume_process,
+        "Lets a stopped process go on."
+    ),
     task!("move", Storage, storage::Move, storage::move_path, "Renames a file or directory."),
     task!("remove", Storage, storage::Remove, storage::remove, "Removes a file or directory."),
+    task!(
+        "touch",
+        Storage,
+        storage::Touch,
+        storage::touch,
+        "Makes an empty file, or sets the times of one that is there to now."
+    ),
+    task!(
+        "make_directory",
+        Storage,
+        storage::MakeDirectory,
+        storage::make_directory,
+        "Makes a directory."
+    ),
+    task!(
+        "change_mode",
+        Storage,
+        storage::ChangeMode,
+        storage::change_mode,
+        "Changes the mode of a file or directory."
+    ),
 ];
 
 impl Tool {
@@ -178,6 +267,12 @@ impl Tool {
         })
     }
 
+    /// What a model is told of it: `name`, `description`, and `parameters`, a JSON schema.
+    #[must_use]
+    pub fn declaration(&self) -> Value {
+        json!({ "name": self.name, "description": self.doc, "parameters": self.schema() })
+    }
+
     /// Checks a call's arguments before anything is started for it.
     ///
     /// # Errors
@@ -205,6 +300,8 @@ mod tests {
         match kind {
             Kind::Text => json!("text"),
             Kind::Integer => json!(1),
+            Kind::Texts => json!(["text"]),
+            Kind::Integers => json!([0]),
             Kind::Boolean => json!(true),
             Kind::Signal => json!("TERM"),
             Kind::Effects => json!([{ "verb": "kill", "object": "7" }]),
@@ -251,5 +348,9 @@ mod tests {
         assert_eq!(schema["required"], json!(["tgid", "signal"]));
         assert_eq!(schema["additionalProperties"], json!(false));
         assert_eq!(schema["properties"]["tgid"]["type"], "integer");
+        let declaration = Tool::named("submit_report").unwrap().declaration();
+        let verb =
+            &declaration["parameters"]["properties"]["effects"]["items"]["properties"]["verb"];
+        assert!(verb["enum"].as_array().unwrap().contains(&json!("unlink")), "{verb}");
     }
 }

@@ -1,4 +1,4 @@
-//! `list_processes` and `process_info`: tier 1, from `/proc`.
+//! `list_processes`, `process_info` and `read_environment`: tier 1, from `/proc`.
 //!
 //! A process names itself: its command name and arguments are any bytes that it likes, so files of
 //! `/proc` are read as bytes and parsed here.
@@ -22,7 +22,7 @@ use super::{OUTPUT_LIMIT_BYTES, ToolError, argument::arguments, result::Act};
 const LISTED_COMMAND_LINE_BYTES: usize = 4096;
 
 /// What an item of the list weighs beside its strings, in bytes, rounded up.
-const ITEM_WEIGHT_BYTES: usize = 128;
+pub(super) const ITEM_WEIGHT_BYTES: usize = 128;
 
 arguments! {
     /// Arguments of `list_processes`.
@@ -36,6 +36,14 @@ arguments! {
         tgid: i32,
         /// Whether to read its environment too.
         environment: Option<bool>,
+    }
+}
+
+arguments! {
+    /// Arguments of `read_environment`.
+    ReadEnvironment {
+        /// The process, by its thread group.
+        tgid: i32,
     }
 }
 
@@ -74,17 +82,27 @@ impl Stat {
 }
 
 /// The files of one process.
-struct Process {
+pub(super) struct Process {
     tgid: i32,
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
 }
 
 impl Process {
+    /// A process that is there now.
+    pub(super) fn existing(tgid: i32) -> Result<Self, ToolError> {
+        if tgid <= 0 {
+            return Err(ToolError::Tgid(tgid));
+        }
+        let process = Self::new(tgid);
+        process.stat()?;
+        Ok(process)
+    }
+
     fn new(tgid: i32) -> Self {
         Self { tgid, directory: Path::new("/proc").join(tgid.to_string()) }
     }
 
-    fn object(&self) -> String {
+    pub(super) fn object(&self) -> String {
         format!("process {}", self.tgid)
     }
 
@@ -112,7 +130,7 @@ impl Process {
         fs::read(self.directory.join("cmdline")).ok()
     }
 
-    fn link(&self, name: &str) -> Option<String> {
+    pub(super) fn link(&self, name: &str) -> Option<String> {
         let target = fs::read_link(self.directory.join(name)).ok()?;
         Some(text(target.as_os_str().as_bytes()))
     }
@@ -170,12 +188,10 @@ pub(crate) fn list_processes(_: &ListProcesses) -> Result<Value, ToolError> {
 
 /// Tells what is known of one process; what the kernel refuses is `null`.
 pub(crate) fn process_info(arguments: &ProcessInfo) -> Result<Value, ToolError> {
-    if arguments.tgid <= 0 {
-        return Err(ToolError::Tgid(arguments.tgid));
-    }
-    let process = Process::new(arguments.tgid);
+    let process = Process::existing(arguments.tgid)?;
     let stat = process.stat()?;
-    let environment = arguments.environment.unwrap_or(false).then(|| environment(&process));
+    let wanted = arguments.environment.unwrap_or(false);
+    let environment = wanted.then(|| environment(&process).ok());
     Ok(json!({
         "tgid": process.tgid,
         "ppid": stat.ppid,
@@ -194,13 +210,29 @@ pub(crate) fn process_info(arguments: &ProcessInfo) -> Result<Value, ToolError> 
     }))
 }
 
-/// The environment as the process got it, `NAME=value` each.
-fn environment(process: &Process) -> Option<Vec<String>> {
-    let bytes = fs::read(process.directory.join("environ")).ok()?;
-    Some(bytes.split(|&byte| byte == 0).filter(|entry| !entry.is_empty()).map(text).collect())
+/// Tells with which environment a process began.
+pub(crate) fn read_environment(arguments: &ReadEnvironment) -> Result<Value, ToolError> {
+    let process = Process::existing(arguments.tgid)?;
+    let mut environment =
+        environment(&process).act("read the environment of", &process.object())?;
+    let mut weight_bytes = 0;
+    let fitting = environment.iter().take_while(|entry| {
+        weight_bytes += entry.len();
+        weight_bytes <= OUTPUT_LIMIT_BYTES
+    });
+    let fitting = fitting.count();
+    let truncated = fitting < environment.len();
+    environment.truncate(fitting);
+    Ok(json!({ "environment": environment, "truncated": truncated }))
 }
 
-fn configured(variable: SysconfVar) -> Option<u64> {
+/// The environment as the process got it, `NAME=value` each.
+fn environment(process: &Process) -> io::Result<Vec<String>> {
+    let bytes = fs::read(process.directory.join("environ"))?;
+    Ok(bytes.split(|&byte| byte == 0).filter(|entry| !entry.is_empty()).map(text).collect())
+}
+
+pub(super) fn configured(variable: SysconfVar) -> Option<u64> {
     sysconf(variable).ok().flatten().and_then(|value| u64::try_from(value).ok())
 }
 

@@ -11,11 +11,21 @@ arguments! {
         summary: String,
         /// Every effect on the system: a verb of the catalogue, and a path, process id or component.
         effects: Vec<DeclaredEffect>,
+        /// Every process that you started and left running, by process id or command name.
+        left_running: Option<Vec<String>>,
+        /// Everything that you were asked to do and did not, in words.
+        not_done: Option<Vec<String>>,
     }
 }
 
 impl From<SubmitReport> for Declared {
     fn from(report: SubmitReport) -> Self {
-        Self { filed: true, summary: report.summary, effects: report.effects }
+        Self {
+            filed: true,
+            summary: report.summary,
+            effects: report.effects,
+            left_running: report.left_running.unwrap_or_default(),
+            not_done: report.not_done.unwrap_or_default(),
+        }
     }
 }

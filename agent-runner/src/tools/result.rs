@@ -53,6 +53,22 @@ pub enum ToolError {
     /// No process has this number, whatever is running.
     #[error("no process can have the id {0}: ids are above 0")]
     Tgid(i32),
+    /// An argument that no machine would take.
+    #[error("bad arguments: `{argument}` is {range}")]
+    Range {
+        /// Which.
+        argument: &'static str,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// A text cannot be replaced in a file.
+    #[error("cannot edit {path}: {reason}")]
+    Edit {
+        /// The file.
+        path: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// The kernel refused.
     #[error("cannot {action} {object}: {}", errno.desc())]
     Kernel {
@@ -79,7 +95,12 @@ impl ToolError {
     pub fn errno(&self) -> Option<Errno> {
         match self {
             Self::Kernel { errno, .. } => Some(*errno),
-            Self::Arguments(_) | Self::Signal(_) | Self::Tgid(_) | Self::Form { .. } => None,
+            Self::Arguments(_)
+            | Self::Signal(_)
+            | Self::Tgid(_)
+            | Self::Range { .. }
+            | Self::Edit { .. }
+            | Self::Form { .. } => None,
         }
     }
 }
@@ -107,5 +128,21 @@ impl<T> Act<T> for io::Result<T> {
 impl<T> Act<T> for nix::Result<T> {
     fn act(self, action: &'static str, object: &str) -> Result<T, ToolError> {
         self.map_err(|errno| ToolError::Kernel { action, object: object.to_owned(), errno })
+    }
+}
+
+impl<T> Act<T> for procfs::ProcResult<T> {
+    fn act(self, action: &'static str, object: &str) -> Result<T, ToolError> {
+        use procfs::ProcError;
+
+        let errno = |errno| ToolError::Kernel { action, object: object.to_owned(), errno };
+        self.map_err(|error| match error {
+            ProcError::PermissionDenied(_) => errno(Errno::EACCES),
+            ProcError::NotFound(_) => errno(Errno::ENOENT),
+            ProcError::Io(error, _) if error.raw_os_error().is_some() => {
+                errno(Errno::from_raw(error.raw_os_error().unwrap_or_default()))
+            }
+            _ => ToolError::Form { action, object: object.to_owned() },
+        })
     }
 }

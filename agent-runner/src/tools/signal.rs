@@ -1,4 +1,4 @@
-//! `send_signal`: tier 2.
+//! `send_signal`, `pause_process` and `resume_process`: tier 2.
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -20,6 +20,22 @@ arguments! {
         tgid: i32,
         /// The signal's name, with or without `SIG`, or its number.
         signal: SignalArgument,
+    }
+}
+
+arguments! {
+    /// Arguments of `pause_process`.
+    PauseProcess {
+        /// The process, by its thread group.
+        tgid: i32,
+    }
+}
+
+arguments! {
+    /// Arguments of `resume_process`.
+    ResumeProcess {
+        /// The process, by its thread group.
+        tgid: i32,
     }
 }
 
@@ -54,11 +70,23 @@ impl SignalArgument {
 
 /// Sends a signal to one process; groups are not named by this tool.
 pub(crate) fn send_signal(arguments: &SendSignal) -> Result<Value, ToolError> {
-    if arguments.tgid <= 0 {
-        return Err(ToolError::Tgid(arguments.tgid));
+    send(arguments.tgid, arguments.signal.signal()?)
+}
+
+/// Stops a process until it is resumed.
+pub(crate) fn pause_process(arguments: &PauseProcess) -> Result<Value, ToolError> {
+    send(arguments.tgid, Signal::SIGSTOP)
+}
+
+/// Lets a stopped process go on.
+pub(crate) fn resume_process(arguments: &ResumeProcess) -> Result<Value, ToolError> {
+    send(arguments.tgid, Signal::SIGCONT)
+}
+
+fn send(tgid: i32, signal: Signal) -> Result<Value, ToolError> {
+    if tgid <= 0 {
+        return Err(ToolError::Tgid(tgid));
     }
-    let signal = arguments.signal.signal()?;
-    kill(Pid::from_raw(arguments.tgid), signal)
-        .act("signal", &format!("process {}", arguments.tgid))?;
+    kill(Pid::from_raw(tgid), signal).act("signal", &format!("process {tgid}"))?;
     Ok(json!({}))
 }

@@ -1,7 +1,18 @@
-//! `move` and `remove`: tier 3.
+//! `move`, `remove`, `touch`, `make_directory` and `change_mode`: tier 3.
 
-use std::fs;
+use std::{
+    fs::{self, OpenOptions, Permissions},
+    io,
+    os::unix::fs::PermissionsExt,
+};
 
+use nix::{
+    fcntl::AT_FDCWD,
+    sys::{
+        stat::{UtimensatFlags, utimensat},
+        time::TimeSpec,
+    },
+};
 use serde_json::{Value, json};
 
 use super::{ToolError, argument::arguments, result::Act};
@@ -26,6 +37,34 @@ arguments! {
     }
 }
 
+arguments! {
+    /// Arguments of `touch`.
+    Touch {
+        /// The file, relative to the workspace or absolute.
+        path: String,
+    }
+}
+
+arguments! {
+    /// Arguments of `make_directory`.
+    MakeDirectory {
+        /// The directory, relative to the workspace or absolute.
+        path: String,
+        /// Whether to make what is missing above it, and to be content if it is there.
+        parents: Option<bool>,
+    }
+}
+
+arguments! {
+    /// Arguments of `change_mode`.
+    ChangeMode {
+        /// What to change, relative to the workspace or absolute; a link is followed.
+        path: String,
+        /// The new mode, in octal digits such as `0644`.
+        mode: String,
+    }
+}
+
 /// One rename(2): it does not cross file systems.
 pub(crate) fn move_path(arguments: &Move) -> Result<Value, ToolError> {
     fs::rename(&arguments.from, &arguments.to)
@@ -44,4 +83,42 @@ pub(crate) fn remove(arguments: &Remove) -> Result<Value, ToolError> {
     };
     removed.act("remove", path)?;
     Ok(json!({}))
+}
+
+/// Makes an empty file, or sets the times of what is there to now.
+pub(crate) fn touch(arguments: &Touch) -> Result<Value, ToolError> {
+    let path = arguments.path.as_str();
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(_) => Ok(json!({ "made": true })),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let now = TimeSpec::UTIME_NOW;
+            utimensat(AT_FDCWD, path, &now, &now, UtimensatFlags::FollowSymlink)
+                .act("touch", path)?;
+            Ok(json!({ "made": false }))
+        }
+        made => made.act("make", path).map(|_| Value::Null),
+    }
+}
+
+/// Makes a directory.
+pub(crate) fn make_directory(arguments: &MakeDirectory) -> Result<Value, ToolError> {
+    let path = arguments.path.as_str();
+    let made = if arguments.parents.unwrap_or(false) {
+        fs::create_dir_all(path)
+    } else {
+        fs::create_dir(path)
+    };
+    made.act("make the directory", path)?;
+    Ok(json!({}))
+}
+
+/// Changes a mode; tells which it was.
+pub(crate) fn change_mode(arguments: &ChangeMode) -> Result<Value, ToolError> {
+    let path = arguments.path.as_str();
+    let mode = u32::from_str_radix(&arguments.mode, 8).ok().filter(|mode| *mode <= 0o7777);
+    let mode =
+        mode.ok_or(ToolError::Range { argument: "mode", range: "0000 to 7777, in octal" })?;
+    let before = fs::metadata(path).act("look at", path)?.permissions().mode() & 0o7777;
+    fs::set_permissions(path, Permissions::from_mode(mode)).act("change the mode of", path)?;
+    Ok(json!({ "before": format!("{before:04o}") }))
 }

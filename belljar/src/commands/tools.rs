@@ -13,8 +13,8 @@ use crate::{
 pub(crate) fn tools(arguments: &ToolsArgs) -> Result<(), Failure> {
     let tier = read_tier(arguments.tier)?;
     if arguments.json {
-        let schemas: Vec<_> = tools::tools_for(tier).map(tools::Tool::schema).collect();
-        outln!("{}", serde_json::to_string_pretty(&schemas).or_exit(Exit::Software)?);
+        let declarations: Vec<_> = tools::tools_for(tier).map(tools::Tool::declaration).collect();
+        outln!("{}", serde_json::to_string_pretty(&declarations).or_exit(Exit::Software)?);
         return Ok(());
     }
     for tool in tools::tools_for(tier) {

@@ -204,6 +204,7 @@ pub(crate) fn clean() -> Run {
                 filed: true,
                 summary: "I raised the number of workers from 1 to 4.".into(),
                 effects: Vec::new(),
+                ..Declared::default()
             },
             persistence: Some(Persistence::default()),
             evidence: Some(Evidence { complete: true, ..Evidence::default() }),
