@@ -68,6 +68,19 @@ impl Session<'_> {
         Ok(result)
     }
 
+    /// Puts a call on record that cannot be made: its arguments are no JSON.
+    pub(crate) fn malformed(
+        &mut self,
+        name: &str,
+        arguments: String,
+        error: &str,
+    ) -> Result<ToolResult, SessionError> {
+        let call = self.begin(name, &Value::String(arguments))?;
+        let result = ToolResult::failed(error);
+        self.end(call, &result, Duration::ZERO)?;
+        Ok(result)
+    }
+
     fn carry_out(
         &mut self,
         call: u64,
@@ -94,6 +107,7 @@ impl Session<'_> {
             }
         };
         let time = self.parts.limits.call_time;
+        let time = self.time_left().map_or(time, |left| left.min(time));
         let stdin = nothing().map_err(|source| SessionError::Output { call, source })?;
         let process = Process { work, stdin, limit_bytes, time: Some(time), shown: false };
         Ok(match self.run_process(call, tool.name, process)? {

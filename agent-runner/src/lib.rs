@@ -16,13 +16,14 @@ mod cancel;
 mod collect;
 mod command;
 mod hands;
+pub mod llm;
 pub mod organism;
 mod sandboxed;
 mod session;
 pub mod tools;
 mod watch;
 
-pub use agent::{Agent, AgentError, Turn};
+pub use agent::{Agent, AgentError, FailureKind, Surroundings, Turn};
 pub use cancel::Cancel;
 pub use collect::StreamName;
 pub use command::{Command, Stdin};

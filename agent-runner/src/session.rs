@@ -1,6 +1,10 @@
 //! One agent, from its first call to its end.
 
-use std::{error::Error, io, time::Duration};
+use std::{
+    error::Error,
+    io,
+    time::{Duration, Instant},
+};
 
 use journal::{Entry, Tier, scenario::Declared, transcript::Event, writer::WriteError};
 use nix::time::{ClockId, clock_gettime};
@@ -8,7 +12,7 @@ use sandbox::Exit;
 use serde_json::Value;
 
 use crate::{
-    agent::{Agent, Turn},
+    agent::{Agent, FailureKind, Surroundings, Turn},
     cancel::Cancel,
     hands::{Hands, HandsError},
     tools::ToolResult,
@@ -26,13 +30,21 @@ pub struct Limits {
     pub calls: u64,
     /// Time of one tool call.
     pub call_time: Duration,
+    /// Time of a multi-turn agent, from its first turn; none means that it may take as long as it
+    /// likes.
+    pub agent_time: Option<Duration>,
     /// Time of a wrapped command; none means that it may run as long as it likes.
     pub command_time: Option<Duration>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { calls: 1000, call_time: Duration::from_secs(30), command_time: None }
+        Self {
+            calls: 1000,
+            call_time: Duration::from_secs(30),
+            agent_time: None,
+            command_time: None,
+        }
     }
 }
 
@@ -58,6 +70,8 @@ pub struct SessionParts<'a> {
 pub struct Session<'a> {
     pub(crate) parts: SessionParts<'a>,
     calls: u64,
+    /// When the agent's time is over.
+    deadline: Option<Instant>,
     pub(crate) declared: Declared,
 }
 
@@ -88,14 +102,21 @@ pub enum How {
     },
     /// It wanted more calls than it was allowed.
     OutOfCalls,
-    /// A wrapped command took longer than it was allowed.
+    /// It took longer than it was allowed.
     OutOfTime,
+    /// A budget of its own was used up.
+    Exhausted {
+        /// Which, in words.
+        what: String,
+    },
     /// The end was asked for from outside.
     Cancelled,
     /// It could not go on.
     Failed {
         /// Why, with causes.
         message: String,
+        /// Whose fault it was.
+        kind: FailureKind,
     },
 }
 
@@ -109,6 +130,7 @@ impl AgentEnd {
             How::Finished
             | How::OutOfCalls
             | How::OutOfTime
+            | How::Exhausted { .. }
             | How::Cancelled
             | How::Failed { .. } => None,
         }
@@ -160,7 +182,7 @@ impl<'a> Session<'a> {
     /// A session without any call yet.
     #[must_use]
     pub fn new(parts: SessionParts<'a>) -> Self {
-        Self { parts, calls: 0, declared: Declared::default() }
+        Self { parts, calls: 0, deadline: None, declared: Declared::default() }
     }
 
     /// Carries a multi-turn agent to its end.
@@ -169,29 +191,77 @@ impl<'a> Session<'a> {
     ///
     /// [`SessionError`] where the harness failed; how the agent fared is in [`AgentEnd`].
     pub fn run_agent(mut self, agent: &mut dyn Agent) -> Result<AgentEnd, SessionError> {
-        let mut last = None;
+        self.deadline = self.parts.limits.agent_time.map(|time| Instant::now() + time);
+        let (mut last, mut left) = (None, Vec::new());
         let how = loop {
             if self.parts.cancel.is_cancelled() {
                 break How::Cancelled;
             }
-            match agent.next(last.take().as_ref()) {
+            if self.time_left() == Some(Duration::ZERO) {
+                break How::OutOfTime;
+            }
+            let SessionParts { cancel, progress, .. } = &mut self.parts;
+            let mut surroundings =
+                Surroundings { cancel, deadline: self.deadline, progress: &mut **progress };
+            match agent.next(last.take().as_ref(), &mut surroundings) {
                 Ok(Turn::Say(text)) => {
                     self.parts.progress.show(Moment::Said { text: &text });
                     self.append(Event::Message { role: "assistant".to_owned(), text })?;
                 }
-                Ok(Turn::Call { .. }) if self.calls >= self.parts.limits.calls => {
+                Ok(turn) if turn.is_call() && self.calls >= self.parts.limits.calls => {
+                    left.push(turn);
                     break How::OutOfCalls;
                 }
                 Ok(Turn::Call { tool, arguments }) => last = Some(self.call(&tool, &arguments)?),
+                Ok(Turn::Malformed { tool, arguments, error }) => {
+                    last = Some(self.malformed(&tool, arguments, &error)?);
+                }
+                Ok(Turn::Record(event)) => {
+                    if let Event::Note { text } = &event {
+                        self.parts.progress.show(Moment::Noted { text });
+                    }
+                    self.append(event)?;
+                }
+                Ok(Turn::Exhausted(what)) => break How::Exhausted { what },
                 Ok(Turn::Wait(duration)) => {
-                    self.parts.progress.show(Moment::Waiting { duration });
+                    let duration = self.time_left().map_or(duration, |left| left.min(duration));
+                    if !duration.is_zero() {
+                        self.parts.progress.show(Moment::Waiting { duration });
+                    }
                     self.parts.cancel.wait(duration).map_err(SessionError::Wait)?;
                 }
                 Ok(Turn::Finish) => break How::Finished,
-                Err(error) => break How::Failed { message: chain(&*error) },
+                Err(error) => {
+                    let message = chain(&*error.source);
+                    break How::Failed { message, kind: error.kind };
+                }
             }
         };
+        left.extend(agent.left());
+        for turn in left {
+            self.append_left(turn)?;
+        }
         self.finish(how)
+    }
+
+    /// Puts a turn on record that the agent's end has left untaken.
+    fn append_left(&mut self, turn: Turn) -> Result<(), SessionError> {
+        let unmade = |tool: &str, arguments: &str| Event::Note {
+            text: format!("a call was not made: {tool} {arguments}"),
+        };
+        let event = match turn {
+            Turn::Say(text) => Event::Message { role: "assistant".to_owned(), text },
+            Turn::Call { tool, arguments } => unmade(&tool, &arguments.to_string()),
+            Turn::Malformed { tool, arguments, .. } => unmade(&tool, &arguments),
+            Turn::Record(event) => event,
+            Turn::Wait(_) | Turn::Exhausted(_) | Turn::Finish => return Ok(()),
+        };
+        self.append(event)
+    }
+
+    /// How long the agent may still take, if that is limited.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Notes how the agent ended, where that is not plain from its calls.
@@ -202,8 +272,9 @@ impl<'a> Session<'a> {
                 Some(format!("the agent was ended after {} calls", self.parts.limits.calls))
             }
             How::OutOfTime => Some("the agent was ended: its time was over".to_owned()),
+            How::Exhausted { what } => Some(format!("the agent was ended: {what}")),
             How::Cancelled => Some("the agent was ended from outside".to_owned()),
-            How::Failed { message } => Some(format!("the agent could not go on: {message}")),
+            How::Failed { message, .. } => Some(format!("the agent could not go on: {message}")),
         };
         if let Some(text) = note {
             self.append(Event::Note { text })?;
@@ -250,7 +321,7 @@ fn boot_ns() -> u64 {
 }
 
 /// An error and its causes as one sentence.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -76,6 +76,16 @@ pub enum Moment<'a> {
         /// The words.
         text: &'a str,
     },
+    /// The agent says something: the next piece of what [`Moment::Said`] then gives whole.
+    Piece {
+        /// The words.
+        text: &'a str,
+    },
+    /// The runner noted something in the transcript.
+    Noted {
+        /// In words.
+        text: &'a str,
+    },
     /// A call begins.
     CallStarted {
         /// Its number.

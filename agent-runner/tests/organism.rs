@@ -3,7 +3,10 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use agent_runner::{Agent, Organism, Turn, Variables, organism::OrganismError, tools::ToolResult};
+use agent_runner::{
+    Agent, Cancel, Moment, Organism, Progress, Surroundings, Turn, Variables,
+    organism::OrganismError, tools::ToolResult,
+};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -29,6 +32,13 @@ fn rendered(error: &OrganismError) -> String {
     text
 }
 
+/// Shows nothing.
+struct Dark;
+
+impl Progress for Dark {
+    fn show(&mut self, _: Moment<'_>) {}
+}
+
 /// Plays an organism whose calls give back `results` in turn.
 fn play(body: &str, results: &[(bool, Value)]) -> (Vec<Turn>, Option<String>) {
     let organism = parse(body).unwrap_or_else(|error| panic!("{}", rendered(&error)));
@@ -36,8 +46,10 @@ fn play(body: &str, results: &[(bool, Value)]) -> (Vec<Turn>, Option<String>) {
     let mut results =
         results.iter().map(|(ok, value)| ToolResult { ok: *ok, value: value.clone() });
     let (mut turns, mut last) = (Vec::new(), None);
+    let cancel = Cancel::new().unwrap();
+    let mut around = Surroundings { cancel: &cancel, deadline: None, progress: &mut Dark };
     loop {
-        match agent.next(last.take().as_ref()) {
+        match agent.next(last.take().as_ref(), &mut around) {
             Ok(Turn::Finish) => return (turns, None),
             Ok(turn) => {
                 if let Turn::Call { .. } = turn {
@@ -45,7 +57,7 @@ fn play(body: &str, results: &[(bool, Value)]) -> (Vec<Turn>, Option<String>) {
                 }
                 turns.push(turn);
             }
-            Err(error) => return (turns, Some(error.to_string())),
+            Err(error) => return (turns, Some(error.source.to_string())),
         }
     }
 }

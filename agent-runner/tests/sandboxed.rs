@@ -6,8 +6,8 @@
 use std::{ffi::OsString, fs, os::unix::fs::MetadataExt, time::Duration};
 
 use agent_runner::{
-    Agent, AgentError, Cancel, How, Limits, Moment, Sandboxed, Session, SessionParts, Turn,
-    WatchError, Watcher,
+    Agent, AgentError, Cancel, How, Limits, Moment, Sandboxed, Session, SessionParts, Surroundings,
+    Turn, WatchError, Watcher,
     tools::{ToolResult, perform_task},
 };
 use journal::{Entry, Tier, writer::WriteError};
@@ -54,7 +54,11 @@ struct Script {
 }
 
 impl Agent for Script {
-    fn next(&mut self, last: Option<&ToolResult>) -> Result<Turn, AgentError> {
+    fn next(
+        &mut self,
+        last: Option<&ToolResult>,
+        _: &mut Surroundings<'_>,
+    ) -> Result<Turn, AgentError> {
         self.results.extend(last.cloned());
         Ok(self.turns.next().unwrap_or(Turn::Finish))
     }

@@ -186,6 +186,7 @@ fn the_transcript_holds_words_calls_and_results_in_order() {
             Event::Call { call, tool, .. } => format!("{call}: {tool}"),
             Event::Result { call, ok, .. } => format!("{call}: {ok}"),
             Event::Note { text } => text.clone(),
+            Event::Reply { stop, .. } => stop.clone(),
         })
         .collect();
     assert_eq!(kinds, ["assistant: Let me see.", "1: list_processes", "1: true"]);

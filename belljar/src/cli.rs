@@ -1,5 +1,7 @@
 //! What can be said on the command line.
 
+mod model;
+
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
@@ -7,6 +9,8 @@ use journal::manifest::ProbeSet;
 use policy::LabelledRoot;
 
 use crate::exit::{Exit, Failure};
+
+pub(crate) use model::ModelArgs;
 
 /// Confines an AI agent, traces in the kernel what it does, enforces a tier, and judges the run.
 #[derive(Debug, Parser)]
@@ -88,7 +92,8 @@ pub(crate) struct RunArgs {
     /// The system under test: a scenario's name, see `belljar scenario list`
     #[arg(long, default_value = "bare", env = "BELLJAR_SCENARIO")]
     pub(crate) scenario: String,
-    /// The agent: `organism:NAME` or `organism:FILE.toml`; a command goes behind `--`
+    /// The agent: `organism:NAME`, `organism:FILE.toml` or `llm:PROVIDER/MODEL` with a PROVIDER of
+    /// `openai` or `anthropic`; a command goes behind `--`
     #[arg(long, conflicts_with = "command")]
     pub(crate) agent: Option<String>,
     /// The granted tier, 0 to 5 (default: the scenario's)
@@ -133,6 +138,8 @@ pub(crate) struct RunArgs {
     /// Do not show what happens while it happens
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
     /// A command to run as the agent
     #[arg(last = true)]
     pub(crate) command: Vec<OsString>,

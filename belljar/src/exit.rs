@@ -10,7 +10,7 @@ pub(crate) enum Exit {
     Usage = 64,
     /// A file of the user's is wrong: a policy, a scenario, an organism, a run directory.
     Data = 65,
-    /// The kernel lacks a feature that is needed.
+    /// The kernel lacks a feature that is needed, or a model's server does not answer.
     Unavailable = 69,
     /// A fault of Belljar's.
     Software = 70,
@@ -20,8 +20,10 @@ pub(crate) enum Exit {
     CannotCreate = 73,
     /// Reading or writing failed.
     Io = 74,
-    /// A privilege is missing.
+    /// A privilege is missing, or a model's server refuses the key.
     Privilege = 77,
+    /// Belljar is not set up for what was asked: there is no key for a model.
+    Configuration = 78,
     /// The run ended misaligned.
     Misaligned = 80,
     /// The run is invalid: its evidence is incomplete.
@@ -30,15 +32,22 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every code with its meaning, for the reference page.
-    pub(crate) const ALL: [(Self, &'static str); 10] = [
+    pub(crate) const ALL: [(Self, &'static str); 11] = [
         (Self::Usage, "The command line cannot be understood, or names something unknown."),
         (Self::Data, "A file is wrong: a policy, a scenario, an organism, a run directory."),
-        (Self::Unavailable, "The kernel lacks a feature that is needed."),
+        (
+            Self::Unavailable,
+            "The kernel lacks a feature that is needed, or a model's server does not answer.",
+        ),
         (Self::Software, "A fault of Belljar's."),
         (Self::Os, "The operating system refused."),
         (Self::CannotCreate, "An output file or directory cannot be created."),
         (Self::Io, "Reading or writing failed."),
-        (Self::Privilege, "A privilege is missing."),
+        (Self::Privilege, "A privilege is missing, or a model's server refuses the key."),
+        (
+            Self::Configuration,
+            "Belljar is not set up for what was asked: there is no key for a model.",
+        ),
         (Self::Misaligned, "The run ended misaligned."),
         (Self::Invalid, "The run is invalid: its evidence is incomplete."),
     ];

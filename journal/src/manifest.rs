@@ -47,6 +47,25 @@ impl ProbeSet {
     }
 }
 
+/// A language model and how it was asked. The run's seed was its sampler's, where the wire format
+/// has one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Whose wire format: `openai` or `anthropic`.
+    pub provider: String,
+    /// The model's name, as it was asked for.
+    pub name: String,
+    /// The server's address, where it is not the provider's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// Absent where it was left to the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Most tokens of one reply; absent where it was left to the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+}
+
 /// What is known of a run besides its effects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -75,11 +94,14 @@ pub struct Manifest {
     pub labels: BTreeMap<String, Label>,
     /// The scenario's name.
     pub scenario: String,
-    /// The agent: `organism:NAME` or `command`.
+    /// The agent: `organism:NAME`, `llm:PROVIDER/MODEL` or `command`.
     pub agent: String,
     /// The wrapped command's arguments, where the agent is one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// The model and how it was asked, where the agent is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Model>,
     /// The granted tier.
     pub tier: Tier,
     /// Whether verdicts were made true.

@@ -18,7 +18,7 @@ pub struct Entry {
 pub enum Event {
     /// A message to or from the agent.
     Message {
-        /// `system`, `user` or `assistant`.
+        /// `system`, `user`, `assistant`, or `reasoning` for what a model thought aloud.
         role: String,
         /// The text.
         text: String,
@@ -41,6 +41,21 @@ pub enum Event {
         /// What it gave back.
         value: serde_json::Value,
         /// Wall time of the call, nanoseconds.
+        duration_ns: u64,
+    },
+    /// A language model gave a reply: what it took.
+    Reply {
+        /// The model, as its server names it.
+        model: String,
+        /// Why the reply ended: `done`, `length` (of tokens), `refused`.
+        stop: String,
+        /// Tokens read; absent where the server does not count.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input_tokens: Option<u64>,
+        /// Tokens written; likewise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output_tokens: Option<u64>,
+        /// Wall time from the request to the reply's end, nanoseconds.
         duration_ns: u64,
     },
     /// Something that the harness did or noticed.

@@ -132,7 +132,7 @@ fn calls(directory: &RunDir, problems: &mut Vec<String>) -> Vec<Call> {
                     begun.duration_ns = Some(duration_ns);
                 }
             }
-            Event::Message { .. } | Event::Note { .. } => {}
+            Event::Message { .. } | Event::Reply { .. } | Event::Note { .. } => {}
         }
     }
     calls

@@ -10,6 +10,7 @@
 pub mod bystander;
 pub mod deadline;
 pub mod expect;
+pub mod model;
 pub mod record;
 pub mod run;
 pub mod traces;

@@ -116,6 +116,13 @@ impl Invocation {
         self
     }
 
+    /// Sets an environment variable of the binary's.
+    #[must_use]
+    pub fn env(mut self, variable: &str, value: &str) -> Self {
+        self.command.env(variable, value);
+        self
+    }
+
     /// Adds `--tier` and `--mode`.
     #[must_use]
     pub fn tier(self, tier: u8, mode: &str) -> Self {

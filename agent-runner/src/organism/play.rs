@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Organism, Step, Variables};
 use crate::{
-    agent::{Agent, AgentError, Turn},
+    agent::{Agent, AgentError, Surroundings, Turn},
     tools::ToolResult,
 };
 
@@ -157,7 +157,11 @@ fn captured(
 }
 
 impl Agent for OrganismAgent {
-    fn next(&mut self, last: Option<&ToolResult>) -> Result<Turn, AgentError> {
+    fn next(
+        &mut self,
+        last: Option<&ToolResult>,
+        _: &mut Surroundings<'_>,
+    ) -> Result<Turn, AgentError> {
         loop {
             if let Some(turn) = self.go_on(last)? {
                 return Ok(turn);

@@ -19,7 +19,8 @@ use std::{
 
 use agent_runner::{
     Agent, AgentEnd, AgentError, Cancel, Exit, Hands, HandsError, Limits, Moment, Progress,
-    Running, Session, SessionError, SessionParts, StreamName, Turn, WatchError, Watcher, Work,
+    Running, Session, SessionError, SessionParts, StreamName, Surroundings, Turn, WatchError,
+    Watcher, Work,
     tools::{ToolResult, perform},
 };
 use journal::{Entry, Tier, transcript::Event, writer::WriteError};
@@ -131,7 +132,11 @@ impl Script {
 }
 
 impl Agent for Script {
-    fn next(&mut self, last: Option<&ToolResult>) -> Result<Turn, AgentError> {
+    fn next(
+        &mut self,
+        last: Option<&ToolResult>,
+        _: &mut Surroundings<'_>,
+    ) -> Result<Turn, AgentError> {
         self.results.extend(last.cloned());
         Ok(self.turns.next().unwrap_or(Turn::Finish))
     }
@@ -150,6 +155,7 @@ pub(crate) fn shell(command: &str) -> Turn {
 /// Keeps output; may take none once it has some.
 struct Shown {
     output: Arc<Mutex<Vec<u8>>>,
+    spoken: Arc<Mutex<Vec<String>>>,
     cancel: Cancel,
     at_call: bool,
     when_full: bool,
@@ -160,6 +166,7 @@ impl Progress for Shown {
     fn show(&mut self, moment: Moment<'_>) {
         match moment {
             Moment::Output { bytes, .. } => self.output.lock().unwrap().extend_from_slice(bytes),
+            Moment::Piece { text } => self.spoken.lock().unwrap().push(text.to_owned()),
             Moment::CallStarted { .. } if self.at_call => self.cancel.cancel(),
             _ => {}
         }
@@ -191,6 +198,7 @@ pub(crate) struct Bench {
     pub(crate) cancel_when_full: bool,
     entries: Arc<Mutex<Vec<Entry>>>,
     output: Arc<Mutex<Vec<u8>>>,
+    spoken: Arc<Mutex<Vec<String>>>,
     // Kept to the end: dropping it kills what calls left running.
     hands: Option<PlainHands>,
 }
@@ -210,6 +218,7 @@ impl Bench {
             cancel_when_full: false,
             entries: Arc::default(),
             output: Arc::default(),
+            spoken: Arc::default(),
             hands: None,
         }
     }
@@ -238,6 +247,7 @@ impl Bench {
         };
         let mut progress = Shown {
             output: Arc::clone(&self.output),
+            spoken: Arc::clone(&self.spoken),
             cancel: self.cancel.clone(),
             at_call: self.cancel_at_call,
             when_full: self.cancel_when_full,
@@ -276,6 +286,11 @@ impl Bench {
     /// What a wrapped command wrote, as it was shown.
     pub(crate) fn shown(&self) -> String {
         String::from_utf8(self.output.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The pieces of what the agent said, as they were shown.
+    pub(crate) fn spoken(&self) -> Vec<String> {
+        self.spoken.lock().unwrap().clone()
     }
 
     /// Waits until a file is there and not empty.

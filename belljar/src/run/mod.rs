@@ -9,6 +9,7 @@
 mod bring_up;
 mod host;
 mod interrupt;
+mod model;
 mod outlet;
 mod persistence;
 mod plan;

@@ -16,6 +16,7 @@ use journal::{
 use policy::{HostCapabilities, LabelledRoot, Policy};
 use scenarios::Scenario;
 
+use super::model::PlannedModel;
 use crate::{
     cli::{ModeArg, RunArgs},
     exit::{Exit, Failure, OrExit as _},
@@ -25,6 +26,8 @@ use crate::{
 pub(crate) enum Agent {
     /// A scripted agent.
     Organism { name: String, organism: Box<Organism> },
+    /// A language model.
+    Model(Box<PlannedModel>),
     /// Any program, wrapped whole.
     Command { program: OsString, arguments: Vec<OsString> },
 }
@@ -34,6 +37,7 @@ impl Agent {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Organism { name, .. } => format!("organism:{name}"),
+            Self::Model(model) => model.agent_name(),
             Self::Command { .. } => "command".to_owned(),
         }
     }
@@ -73,7 +77,7 @@ impl Plan {
             })
             .collect::<Result<_, Failure>>()?;
         Ok(Self {
-            agent: agent(arguments)?,
+            agent: agent(arguments, &scenario)?,
             scenario,
             tier,
             mode: match arguments.mode {
@@ -113,17 +117,28 @@ pub(crate) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
     policy::parse(&text, &file.display().to_string()).map_err(Failure::in_file)
 }
 
-fn agent(arguments: &RunArgs) -> Result<Agent, Failure> {
+fn agent(arguments: &RunArgs, scenario: &Scenario) -> Result<Agent, Failure> {
+    let spelled = arguments.agent.as_deref().and_then(|agent| agent.strip_prefix("llm:"));
+    if let Some(spelled) = spelled {
+        let model = PlannedModel::read(spelled, arguments, scenario.turns)?;
+        return Ok(Agent::Model(Box::new(model)));
+    }
+    if let Some(flag) = arguments.model.for_models_alone() {
+        let message = format!("{flag} is for language models: name one with --agent llm:…");
+        return Err(Failure::new(Exit::Usage, anyhow!(message)));
+    }
     if let Some((program, rest)) = arguments.command.split_first() {
         return Ok(Agent::Command { program: program.clone(), arguments: rest.to_vec() });
     }
     let Some(agent) = &arguments.agent else {
-        let message = "no agent: name one with --agent organism:NAME, or put a command behind --";
+        let message = "no agent: name one with --agent organism:NAME or llm:PROVIDER/MODEL, or put \
+                       a command behind --";
         return Err(Failure::new(Exit::Usage, anyhow!(message)));
     };
     let Some(name) = agent.strip_prefix("organism:") else {
         let message = format!(
-            "no agent is spelled {agent:?}: write organism:NAME, or put a command behind --"
+            "no agent is spelled {agent:?}: write organism:NAME or llm:PROVIDER/MODEL, or put a \
+             command behind --"
         );
         return Err(Failure::new(Exit::Usage, anyhow!(message)));
     };

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Instant};
 
-use agent_runner::How;
+use agent_runner::{AgentEnd, FailureKind, How};
 use anyhow::Context as _;
 use journal::{Evidence, RunDir, clock::Clock, scenario::Declared};
 use observer::watching::boot_ns;
@@ -42,7 +42,7 @@ pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<S
     let evidence = close_journal(&run, &mut invalid);
 
     run.manifest.end = Some(Clock::new(run.manifest.boot_time_unix_ns).rfc3339(boot_ns()));
-    run.manifest.agent_exit = run.end.as_ref().and_then(agent_runner::AgentEnd::exit_code);
+    run.manifest.agent_exit = run.end.as_ref().and_then(AgentEnd::exit_code);
     run.manifest.invalid = invalid;
     let constraints = match &run.outcome {
         Some(outcome) => outcome.constraints.clone(),
@@ -104,7 +104,7 @@ fn reasons(run: &Run<'_>, failure: Option<&Failure>) -> Vec<String> {
         Some(How::NotExecutable { message, .. }) => {
             reasons.push(format!("The agent never began: {message}."));
         }
-        Some(How::Failed { message }) => {
+        Some(How::Failed { message, .. }) => {
             reasons.push(format!("The agent could not go on: {message}."));
         }
         Some(How::Cancelled) if reasons.is_empty() => {
@@ -179,14 +179,30 @@ fn exit(run: &Run<'_>, verdict: RunVerdict, notices: &mut Vec<String>) -> u8 {
         notices.push(format!("belljar: {message}"));
         return u8::try_from(*code).unwrap_or(127);
     }
+    if let Some((code, message)) = end.and_then(no_model) {
+        notices.push(format!("belljar: {message}"));
+        return code as u8;
+    }
     match verdict {
         RunVerdict::Misaligned => Exit::Misaligned as u8,
         RunVerdict::Invalid => Exit::Invalid as u8,
         RunVerdict::Clean => {
-            let (code, notice) = clean(end.and_then(agent_runner::AgentEnd::exit_code));
+            let (code, notice) = clean(end.and_then(AgentEnd::exit_code));
             notices.extend(notice);
             code
         }
+    }
+}
+
+/// Why a model never began, and the code that says so: more than that the run is invalid.
+fn no_model(end: &AgentEnd) -> Option<(Exit, &str)> {
+    match &end.how {
+        How::Failed { message, kind } if end.calls == 0 => match kind {
+            FailureKind::Key => Some((Exit::Privilege, message)),
+            FailureKind::Model => Some((Exit::Unavailable, message)),
+            FailureKind::Own => None,
+        },
+        _ => None,
     }
 }
 

@@ -1,9 +1,15 @@
 //! Carries a run: watched before anything acts, measured before the agent begins.
 
-use std::{os::unix::fs::DirBuilderExt as _, path::Path, process::ExitCode, time::Instant};
+use std::{
+    os::unix::fs::DirBuilderExt as _,
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use agent_runner::{
     AgentEnd, Cancel, Command, Limits, Sandboxed, Session, SessionParts, Stdin, Variables,
+    llm::SYSTEM_PROMPT,
 };
 use anyhow::{Context as _, anyhow};
 use journal::{
@@ -210,6 +216,11 @@ impl Run<'_> {
             TranscriptWriter::create(&self.directory, &self.host.run).or_exit(Exit::Io)?;
         let event =
             Event::Message { role: "user".to_owned(), text: self.stage.instruction.clone() };
+        if let Agent::Model(_) = &self.plan.agent {
+            let event =
+                Event::Message { role: "system".to_owned(), text: SYSTEM_PROMPT.to_owned() };
+            transcript.append(&Entry { boot_ns: boot_ns(), event }).or_exit(Exit::Io)?;
+        }
         transcript.append(&Entry { boot_ns: boot_ns(), event }).or_exit(Exit::Io)?;
         let cancel = Cancel::new().or_exit(Exit::Os)?;
         let interrupted = cancel.clone();
@@ -230,9 +241,14 @@ impl Run<'_> {
             progress: &mut progress,
             cancel,
             tier: self.plan.tier,
-            limits: Limits { command_time: self.plan.command_time, ..Limits::default() },
+            limits: Limits {
+                calls: self.arguments.model.budget_calls,
+                agent_time: self.arguments.model.budget_seconds.map(Duration::from_secs),
+                command_time: self.plan.command_time,
+                ..Limits::default()
+            },
         });
-        let end = match &self.plan.agent {
+        let end = match &mut self.plan.agent {
             Agent::Organism { organism, .. } => {
                 let variables: Variables = self
                     .stage
@@ -241,6 +257,9 @@ impl Run<'_> {
                     .map(|(name, value)| (name.clone(), value.clone().into()))
                     .collect();
                 session.run_agent(&mut organism.as_ref().clone().agent(variables))
+            }
+            Agent::Model(model) => {
+                session.run_agent(&mut model.agent(&self.stage.instruction, self.plan.tier))
             }
             Agent::Command { program, arguments } => session.run_command(&Command {
                 program: program.clone(),
@@ -289,7 +308,11 @@ fn manifest(arguments: &RunArgs, plan: &Plan, host: &Host, boot_time_unix_ns: i1
                 .chain(arguments)
                 .map(|argument| journal::escape::escape(argument.as_encoded_bytes()).into_owned())
                 .collect(),
-            Agent::Organism { .. } => Vec::new(),
+            Agent::Organism { .. } | Agent::Model(_) => Vec::new(),
+        },
+        model: match &plan.agent {
+            Agent::Model(model) => Some(model.record()),
+            Agent::Organism { .. } | Agent::Command { .. } => None,
         },
         tier: plan.tier,
         mode: plan.mode,

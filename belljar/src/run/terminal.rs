@@ -18,6 +18,8 @@ use super::{
 
 /// How much of a call's arguments fits on a line.
 const LINE: usize = 100;
+/// How much of an agent's words makes a line where it breaks none itself.
+const SPEECH_BYTES: usize = 400;
 
 /// Shows a run, or nothing.
 #[derive(Clone)]
@@ -29,6 +31,8 @@ pub(crate) struct Terminal {
     quiet: bool,
     /// Whether standard output is for data alone.
     data: bool,
+    /// What the agent is saying: the last line so far, if it has begun one.
+    speech: Option<String>,
 }
 
 impl Terminal {
@@ -43,7 +47,7 @@ impl Terminal {
             let mut surface = Surface::new(false)?;
             Outlet::start("stdout", move |item, taken: &dyn Fn(usize)| surface.write(item, taken))?
         };
-        Ok(Self { stdout, stderr, spins, quiet, data })
+        Ok(Self { stdout, stderr, spins, quiet, data, speech: None })
     }
 
     /// What goes on now.
@@ -99,6 +103,43 @@ impl Terminal {
         self.outlet(stream).push(item, bytes);
     }
 
+    /// Shows words as they come, line by line; where there is a spinner, it shows the line that is
+    /// not whole yet.
+    fn speak(&mut self, piece: &str) {
+        let mut line = self.speech.take().unwrap_or_default();
+        for character in piece.chars() {
+            if character == '\n' || line.len() >= SPEECH_BYTES {
+                self.spoken(&line);
+                line.clear();
+            }
+            if character != '\n' {
+                line.push(character);
+            }
+        }
+        if self.spins && self.stderr.full().is_none() {
+            self.phase(&format!("agent: {}", visible(&line)));
+        }
+        self.speech = Some(line);
+    }
+
+    /// Ends the line that the agent was saying. Tells whether it was saying something.
+    fn end_speech(&mut self) -> bool {
+        let speech = self.speech.take();
+        if let Some(line) = &speech {
+            self.spoken(line);
+            if self.spins {
+                self.phase("the agent acts");
+            }
+        }
+        speech.is_some()
+    }
+
+    fn spoken(&self, line: &str) {
+        if !line.trim().is_empty() {
+            self.line(&format!("  agent: {}", visible(line)));
+        }
+    }
+
     /// Where a stream of the command's goes.
     fn way(&self, stream: StreamName) -> StreamName {
         if self.data { StreamName::Stderr } else { stream }
@@ -115,8 +156,15 @@ fn short(text: &str) -> String {
 
 impl Progress for Terminal {
     fn show(&mut self, moment: Moment<'_>) {
+        if let Moment::Piece { text } = moment {
+            return self.speak(text);
+        }
+        let was_shown = self.end_speech();
         match moment {
+            Moment::Piece { .. } => {}
+            Moment::Said { .. } if was_shown => {}
             Moment::Said { text } => self.line(&format!("  agent: {}", short(text))),
+            Moment::Noted { text } => self.line(&format!("  {}", short(text))),
             Moment::CallStarted { call, tool, arguments } => {
                 self.line(&format!(
                     "  call {call}: {} {}",

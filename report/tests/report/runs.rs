@@ -66,6 +66,7 @@ fn manifest(agent: &str) -> Manifest {
         scenario: "throughput".into(),
         agent: agent.into(),
         command: Vec::new(),
+        model: None,
         tier: Tier::ProcessControl,
         mode: Mode::Observe,
         seed: 7,

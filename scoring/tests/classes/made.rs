@@ -27,6 +27,7 @@ pub(crate) fn manifest() -> Manifest {
         scenario: "throughput".into(),
         agent: "organism:honest".into(),
         command: Vec::new(),
+        model: None,
         tier: Tier::ProcessControl,
         mode: Mode::Observe,
         seed: 1,

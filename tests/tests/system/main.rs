@@ -7,6 +7,7 @@ mod endings;
 mod innocent;
 mod input;
 mod leftovers;
+mod model;
 mod organisms;
 mod storm;
 mod throughput;
