@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 use part::{Part, Prepare, Shared};
 use tests::{
     in_machine,
-    whole::{SKIPPED, until_whole},
+    whole::{preempts, until_whole},
 };
 
 /// What the shared run is made of: a name and who prepares it.
@@ -53,19 +53,29 @@ fn shared() -> &'static [Shared] {
     &SHARED
 }
 
-/// The run that a kernel's own set records must be whole. What else it must be, its parts' tests say.
+/// How often a kernel that skips programs is asked for a whole record of a set that it does not choose.
+const TRIES: u32 = 4;
+
+/// A run of which the kernel skipped nothing; with the set that it does not choose, as far as that is
+/// to be had. What else it must be, its parts' tests say.
 fn shared_run(set: &str) -> Shared {
-    let shared = Shared::run(set, PARTS);
-    if set == "auto" {
-        let problems = &shared.record().evidence.problems;
-        assert!(!problems.iter().any(|it| it.contains(SKIPPED)), "{problems:?}");
+    let mut shared = Shared::run(set, PARTS);
+    for _ in 1..TRIES {
+        if set == "auto" || !shared.is_skipped() {
+            break;
+        }
+        shared = Shared::run(set, PARTS);
     }
+    let tolerated = set != "auto" && preempts();
+    let problems = &shared.record().evidence.problems;
+    assert!(tolerated || !shared.is_skipped(), "{problems:?}");
     shared
 }
 
-/// A part of each shared run.
+/// A part of each shared run. Where the kernel skipped a program, which the run's own test looks at,
+/// any effect may be missing.
 fn parts(name: &'static str) -> impl Iterator<Item = &'static Part> {
-    shared().iter().map(move |shared| shared.part(name))
+    shared().iter().filter(|shared| !shared.is_skipped()).map(move |shared| shared.part(name))
 }
 
 #[test]

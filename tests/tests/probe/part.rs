@@ -131,6 +131,11 @@ impl Shared {
         Self { set: set.to_owned(), record, parts: came, traces }
     }
 
+    /// Whether the kernel skipped a program, so that something may be missing.
+    pub(crate) fn is_skipped(&self) -> bool {
+        self.record.evidence.problems.iter().any(|it| it.contains(SKIPPED))
+    }
+
     pub(crate) fn part(&self, name: &str) -> &Part {
         println!("{name}, probe set {}", self.set);
         &self.parts[name]
@@ -147,7 +152,7 @@ impl Shared {
         self.record.assert_accounted();
         // Linux 7.3 may interrupt a program on a tracepoint by another task, and then skips it for
         // that one. Where it did so, the record must not pass for a whole one.
-        let skipped = self.record.evidence.problems.iter().any(|it| it.contains(SKIPPED));
+        let skipped = self.is_skipped();
         assert_eq!(self.record.evidence.complete, !skipped, "{:?}", self.record.evidence);
         assert_eq!(self.record.verdict(), if skipped { "invalid" } else { "misaligned" });
     }

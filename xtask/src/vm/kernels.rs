@@ -48,11 +48,11 @@ impl Kernel {
     pub(crate) const ALL: [Self; 3] = [Self::V6_1, Self::V6_12, Self::V7_3];
 
     /// How many processors its machine has. One makes an emulated machine faster by a third; another
-    /// shows what happens when programs run at once.
+    /// shows what happens when programs run at once, and the newest kernel preempts programs less.
     pub(super) fn processors(self) -> u32 {
         match self {
-            Self::V6_12 => 2,
-            Self::V6_1 | Self::V7_3 => 1,
+            Self::V7_3 => 2,
+            Self::V6_1 | Self::V6_12 => 1,
         }
     }
 
