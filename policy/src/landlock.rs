@@ -22,8 +22,8 @@
 //! are denied. Nothing stops changes of permission bits and owners.
 //!
 //! Below [`PASSED`] files can be opened for writing whatever the policy says: devices such as
-//! `/dev/null` are there, and the run's own files of `/proc`. What else lies there belongs to other
-//! users, or is no file that lasts.
+//! `/dev/null` are there, and the run's own files of `/proc`. Components have the run's user, so that
+//! their files of `/proc` are open to it too; what else lies there belongs to other users.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
