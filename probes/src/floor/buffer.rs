@@ -5,7 +5,7 @@ use ebpf_common::{Record, record::MAX_STRING_BYTES};
 
 use crate::{
     globals::{LAST_START, MAX_DEPTH, NAME_BYTES, STRING_SPACE},
-    kernel::{Address, load_u32, load_u64},
+    kernel::{Address, Memory},
     maps::offset,
 };
 
@@ -23,17 +23,17 @@ pub(crate) struct Buffer {
 impl Buffer {
     /// Appends the path of a dentry, last component first, as string `index`; gives its device.
     #[inline(never)]
-    pub(crate) fn path(&mut self, start: Address, index: usize) -> u32 {
+    pub(crate) fn path<M: Memory>(&mut self, start: Address, index: usize) -> u32 {
         let begin = self.used;
         let mut dentry = start;
         for _ in 0..MAX_DEPTH {
-            let parent = load_u64(dentry, offset!(dentry_parent));
+            let parent = M::u64(dentry, offset!(dentry_parent));
             if parent == dentry || parent == 0 {
                 break;
             }
             let used = self.used as usize;
             if used <= LAST_START {
-                let name = load_u64(dentry, offset!(dentry_name) + offset!(qstr_name));
+                let name = M::u64(dentry, offset!(dentry_name) + offset!(qstr_name));
                 // SAFETY: `used` leaves room for the name; the helper checks the address.
                 let read = unsafe {
                     bpf_probe_read_kernel_str(
@@ -49,8 +49,8 @@ impl Buffer {
             dentry = parent;
         }
         self.record.string_bytes[index & 3] = self.used.wrapping_sub(begin) as u16;
-        let superblock = load_u64(start, offset!(dentry_superblock));
-        load_u32(superblock, offset!(superblock_device))
+        let superblock = M::u64(start, offset!(dentry_superblock));
+        M::u32(superblock, offset!(superblock_device))
     }
 
     /// Puts a string of the caller's memory first, as string 0.

@@ -39,7 +39,7 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let file = load_u64(ctx.arg::<*const u8>(2) as u64, offset!(binprm_file));
     let dentry = load_u64(file, offset!(file_path) + offset!(path_dentry));
     buffer.record.object_id = kernel::inode_number::<Known>(dentry);
-    buffer.record.object_number = buffer.path(dentry, string::PATH);
+    buffer.record.object_number = buffer.path::<Known>(dentry, string::PATH);
     capture::submit_buffer(buffer);
     0
 }

@@ -10,7 +10,7 @@ use ebpf_common::{Verb, record::string};
 
 use crate::{
     capture,
-    kernel::{self, Known, load_u64},
+    kernel::{self, Known, Unknown, load_u64},
     maps::{BUFFER, PENDING, offset, run_slot},
 };
 
@@ -31,7 +31,7 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     buffer.record = capture::subject(slot, Verb::Unlink);
     buffer.record.outcome = ctx.arg::<i64>(1) as i32;
     buffer.user_path(load_u64(registers, offset!(regs_arg0)));
-    buffer.record.object_number = buffer.path(kernel::working_directory(), string::BASE);
+    buffer.record.object_number = buffer.path::<Unknown>(kernel::working_directory(), string::BASE);
     capture::submit_buffer(buffer);
     0
 }
@@ -46,7 +46,7 @@ pub(crate) fn path_unlink(ctx: LsmContext) -> i32 {
     buffer.record = capture::subject(slot, Verb::Unlink);
     let dentry = ctx.arg::<*const u8>(1) as u64;
     buffer.record.object_id = kernel::inode_number::<Known>(dentry);
-    buffer.record.object_number = buffer.path(dentry, string::PATH);
+    buffer.record.object_number = buffer.path::<Known>(dentry, string::PATH);
     buffer.pending = 1;
     0
 }

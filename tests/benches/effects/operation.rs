@@ -29,18 +29,22 @@ pub(crate) enum Operation {
     Unlink,
     /// Send the own process a signal that it ignores.
     Kill,
+    /// Open a file to read it, and close it: looked at, and no effect.
+    Open,
     /// A syscall that is no effect at all.
     Getppid,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 4] = [Self::ForkExec, Self::Unlink, Self::Kill, Self::Getppid];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::ForkExec, Self::Unlink, Self::Kill, Self::Open, Self::Getppid];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::ForkExec => "fork+exec",
             Self::Unlink => "unlink",
             Self::Kill => "kill",
+            Self::Open => "open",
             Self::Getppid => "getppid",
         }
     }
@@ -51,7 +55,7 @@ impl Operation {
             // The fork, the exec and the exit.
             Self::ForkExec => 3,
             Self::Unlink | Self::Kill => 1,
-            Self::Getppid => 0,
+            Self::Open | Self::Getppid => 0,
         }
     }
 
@@ -69,6 +73,21 @@ impl Operation {
             Self::ForkExec => 5,
             _ => 1,
         }
+    }
+
+    /// Makes what `count` times of it need in the worker's directory. The benchmark's own process does
+    /// so: what a worker of a run makes is an effect itself.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be made.
+    pub(crate) fn prepare(self, directory: &Path, count: u64) -> Result<()> {
+        if self == Self::Unlink {
+            for path in (0..count).map(|number| directory.join(file_name(number))) {
+                File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Does it `count` times in the working directory; gives the nanoseconds of one on
@@ -91,11 +110,7 @@ impl Operation {
             }
             Self::Unlink => {
                 let names = (0..count)
-                    .map(|number| {
-                        let name = format!("file-{number}");
-                        File::create(&name).with_context(|| format!("cannot create {name}"))?;
-                        Ok(CString::new(name)?)
-                    })
+                    .map(|number| Ok(CString::new(file_name(number))?))
                     .collect::<Result<Vec<_>>>()?;
                 sliced(count, |number| Ok(unlink(names[number].as_c_str())?))
             }
@@ -104,12 +119,21 @@ impl Operation {
                 // Ignored unless somebody asks for it.
                 sliced(count, |_| Ok(kill(own, Signal::SIGURG)?))
             }
+            Self::Open => sliced(count, |_| {
+                drop(File::open("exits")?);
+                Ok(())
+            }),
             Self::Getppid => sliced(count, |_| {
                 black_box(getppid());
                 Ok(())
             }),
         }
     }
+}
+
+/// A file that is there to be removed.
+fn file_name(number: u64) -> String {
+    format!("file-{number}")
 }
 
 /// Parts of a block that are timed by themselves.

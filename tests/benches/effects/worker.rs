@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{self, BufRead as _, BufReader, Write as _},
     os::fd::{AsFd as _, BorrowedFd},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
@@ -21,6 +21,7 @@ pub(crate) struct Worker {
     child: Child,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
+    directory: PathBuf,
 }
 
 impl Worker {
@@ -50,7 +51,7 @@ impl Worker {
         .context("cannot start a worker")?;
         let requests = child.stdin.take().context("a worker has a pipe")?;
         let answers = BufReader::new(child.stdout.take().context("a worker has a pipe")?);
-        let worker = Self { child, requests, answers };
+        let worker = Self { child, requests, answers, directory: directory.to_owned() };
         fs::write(cgroup.path().join("cgroup.procs"), worker.child.id().to_string())
             .with_context(|| format!("cannot move a worker into {}", cgroup.path().display()))?;
         Ok(worker)
@@ -60,8 +61,9 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// When the worker is gone.
+    /// When what it needs cannot be made, or the worker is gone.
     pub(crate) fn ask(&mut self, operation: Operation, count: u64) -> Result<()> {
+        operation.prepare(&self.directory, count)?;
         writeln!(self.requests, "{} {count}", operation.name()).context("a worker is gone")
     }
 
