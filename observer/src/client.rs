@@ -1,18 +1,29 @@
-//! The supervisor's end: starts an observer, asks it, notices when it dies.
+//! The supervisor's end: starts an observer or goes to a resident one, asks it, notices when it dies.
 
 use std::{
     io::{self, BufReader},
-    os::{fd::OwnedFd, unix::net::UnixStream},
-    process::{Child, Command, ExitStatus, Stdio},
-    time::Duration,
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use journal::evidence::Evidence;
+use nix::{
+    errno::Errno,
+    sys::socket::{MsgFlags, recv},
+};
 
 use crate::protocol::{self, Answer, Request};
 
 /// The longest that an answer may take: the verifier has minutes of work on an emulated machine.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(120);
+
+/// How long an observer of a run's own may take to end once it is no longer needed.
+const END_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Why the observer did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +34,12 @@ pub enum ClientError {
     /// It is gone or does not answer.
     #[error("the observer is gone")]
     Gone(#[source] io::Error),
+    /// It cannot watch the run, another may.
+    #[error("the observer cannot watch this run: {reason}")]
+    Unfit {
+        /// Why.
+        reason: String,
+    },
     /// It refused.
     #[error("{reason}")]
     Refused {
@@ -35,7 +52,8 @@ pub enum ClientError {
 
 /// An observer that runs.
 pub struct Client {
-    child: Child,
+    /// None for a resident observer, which goes on without this run.
+    child: Option<Child>,
     reader: BufReader<UnixStream>,
     writer: UnixStream,
 }
@@ -49,16 +67,29 @@ impl Client {
     /// When it cannot be started.
     pub fn start(mut command: Command) -> Result<Self, ClientError> {
         let (ours, theirs) = UnixStream::pair().map_err(ClientError::Start)?;
-        ours.set_read_timeout(Some(ANSWER_DEADLINE)).map_err(ClientError::Start)?;
         let child = command
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .spawn()
             .map_err(ClientError::Start)?;
-        let writer = ours.try_clone().map_err(ClientError::Start)?;
         // Else the command, and with it the other end, would live as long as this.
         drop(command);
-        Ok(Self { child, reader: BufReader::new(ours), writer })
+        Self::over(ours, Some(child)).map_err(ClientError::Start)
+    }
+
+    /// Goes to the resident observer that listens on `socket`.
+    ///
+    /// # Errors
+    ///
+    /// When nobody listens there.
+    pub fn connect(socket: &Path) -> io::Result<Self> {
+        Self::over(UnixStream::connect(socket)?, None)
+    }
+
+    fn over(stream: UnixStream, child: Option<Child>) -> io::Result<Self> {
+        stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
+        let writer = stream.try_clone()?;
+        Ok(Self { child, reader: BufReader::new(stream), writer })
     }
 
     /// Asks and waits for the answer.
@@ -70,6 +101,7 @@ impl Client {
         protocol::send(&mut self.writer, request).map_err(ClientError::Gone)?;
         let ended = || io::Error::new(io::ErrorKind::UnexpectedEof, "it ended without an answer");
         match protocol::receive(&mut self.reader).map_err(ClientError::Gone)? {
+            Some(Answer::Unfit { reason }) => Err(ClientError::Unfit { reason }),
             Some(Answer::Refused { reason, kernel }) => {
                 Err(ClientError::Refused { reason, kernel })
             }
@@ -99,26 +131,28 @@ impl Client {
         }
     }
 
-    /// How the observer ended, if it has.
-    ///
-    /// # Errors
-    ///
-    /// When the operating system does not tell.
-    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.child.try_wait()
-    }
-
-    /// The observer's process id.
+    /// Whether the observer is gone.
     #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    pub fn is_gone(&self) -> bool {
+        let mut byte = [0; 1];
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        match recv(self.writer.as_raw_fd(), &mut byte, flags) {
+            Ok(0) => true,
+            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => false,
+            Err(_) => true,
+        }
     }
 }
 
 impl Drop for Client {
-    /// Closes the socket, at which the observer drains and ends, and waits for it.
+    /// Closes the connection, at which an observer of the run's own ends, and waits for that.
     fn drop(&mut self) {
         let _ = self.writer.shutdown(std::net::Shutdown::Both);
-        let _ = self.child.wait();
+        let Some(child) = &mut self.child else { return };
+        let deadline = Instant::now() + END_DEADLINE;
+        // It stays as long as anything of the run lives.
+        while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 }

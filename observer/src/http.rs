@@ -1,4 +1,4 @@
-//! Serves the metrics of a run while it lasts.
+//! Serves metrics over HTTP.
 
 use std::{
     io,
@@ -9,19 +9,19 @@ use std::{
 
 use axum::{Router, http::header, response::IntoResponse, routing::get};
 
-use crate::metrics::Metrics;
+use crate::exposition::Exposition;
 
 /// Serves `/metrics` on a thread of its own until the process ends, and tells where.
 ///
 /// # Errors
 ///
 /// When the address is taken.
-pub(crate) fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> io::Result<SocketAddr> {
+pub(crate) fn serve(address: SocketAddr, exposition: Arc<Exposition>) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let bound = listener.local_addr()?;
     let page = move || async move {
-        ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics.text()).into_response()
+        ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], exposition.text()).into_response()
     };
     let router = Router::new().route("/metrics", get(page));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

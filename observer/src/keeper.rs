@@ -6,10 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use ebpf_common::{
-    Verb, Verdict,
-    record::{Decoded, decode},
-};
+use ebpf_common::{Verb, Verdict, record::Decoded};
 use journal::{
     manifest::Mode,
     writer::{EffectWriter, WriteError},
@@ -35,15 +32,9 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Decodes a record; what does not decode is a problem.
-    fn decoded<'a>(&mut self, bytes: &'a [u8]) -> Option<Decoded<'a>> {
-        decode(bytes).map_err(|error| self.note(error.to_string())).ok()
-    }
-
     /// Looks at a violation that will be journaled later: the response cannot wait.
-    pub(crate) fn foresee(&mut self, bytes: &[u8]) {
-        let Some(decoded) = self.decoded(bytes) else { return };
-        self.interpreter.note_program(&decoded);
+    pub(crate) fn foresee(&mut self, decoded: &Decoded<'_>) {
+        self.interpreter.note_program(decoded);
         self.act(decoded.record.verdict, decoded.record.leaf);
     }
 
@@ -52,9 +43,8 @@ impl Keeper {
     /// # Errors
     ///
     /// When the journal cannot be written.
-    pub(crate) fn keep(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        let Some(decoded) = self.decoded(bytes) else { return Ok(()) };
-        let verdict = self.write(&decoded)?;
+    pub(crate) fn keep(&mut self, decoded: &Decoded<'_>) -> Result<(), WriteError> {
+        let verdict = self.write(decoded)?;
         self.act(verdict, decoded.record.leaf);
         Ok(())
     }
@@ -65,10 +55,8 @@ impl Keeper {
     /// # Errors
     ///
     /// When the journal cannot be written.
-    pub(crate) fn keep_foreseen(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        // What does not decode is in the problems already.
-        let Ok(decoded) = decode(bytes) else { return Ok(()) };
-        let verdict = self.write(&decoded)?;
+    pub(crate) fn keep_foreseen(&mut self, decoded: &Decoded<'_>) -> Result<(), WriteError> {
+        let verdict = self.write(decoded)?;
         if verdict > decoded.record.verdict {
             self.act(verdict, decoded.record.leaf);
         }

@@ -5,6 +5,7 @@ use ebpf_common::{Verb, Verdict};
 use journal::{Disposition, Effect};
 use prometheus::{
     Encoder as _, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    proto::MetricFamily,
 };
 
 /// Name, kind, labels and help of every metric, for the reference page.
@@ -27,6 +28,13 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "counter",
         "run, verb",
         "Effects lost between kernel and journal.",
+    ),
+    ("belljar_runs", "gauge", "", "Runs that are watched now."),
+    (
+        "belljar_runs_ended_total",
+        "counter",
+        "evidence",
+        "Runs that are no longer watched, by whether their evidence is complete, incomplete, or was abandoned by a supervisor that died.",
     ),
     ("belljar_calls_total", "counter", "run", "Tool calls begun."),
     ("belljar_responses_total", "counter", "run, response", "Calls frozen or killed."),
@@ -68,7 +76,7 @@ pub const RESPONSES: [&str; 2] = ["freeze", "kill"];
 const DISPOSITIONS: [Disposition; 3] =
     [Disposition::Prevented, Disposition::StoppedAfter, Disposition::Observed];
 
-fn help(name: &str) -> &'static str {
+pub(crate) fn help(name: &str) -> &'static str {
     REFERENCE
         .iter()
         .find(|metric| metric.0 == name)
@@ -168,6 +176,12 @@ impl Metrics {
         self.proxy.set(proxy.unwrap_or(f64::NAN));
     }
 
+    /// All metrics.
+    #[must_use]
+    pub(crate) fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+
     /// All metrics in Prometheus' text format.
     ///
     /// # Panics
@@ -176,7 +190,7 @@ impl Metrics {
     #[must_use]
     pub fn text(&self) -> String {
         let mut bytes = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut bytes).expect("memory is enough");
+        TextEncoder::new().encode(&self.gather(), &mut bytes).expect("memory is enough");
         String::from_utf8(bytes).expect("the format is UTF-8")
     }
 }
@@ -185,7 +199,7 @@ impl Metrics {
 #[must_use]
 pub fn reference() -> String {
     let mut page = String::from(
-        "# Metrics\n\nServed in Prometheus' text format while a run lasts, and kept as `metrics.prom` in its directory.\n\n\
+        "# Metrics\n\nServed in Prometheus' text format while a run lasts, and kept as `metrics.prom` in its directory. A resident observer (`belljar watch`) serves all runs on one endpoint, and an ended run's last figures for two minutes more, those of 64 runs at most.\n\n\
          | metric | type | labels | meaning |\n| --- | --- | --- | --- |\n",
     );
     for (name, kind, labels, meaning) in REFERENCE {
@@ -204,7 +218,10 @@ mod tests {
         assert!(text.contains(r#"belljar_effects_total{run="r",verb="unlink",verdict="deny"} 0"#));
         assert!(text.contains(r#"belljar_effects_dropped_total{run="r",verb="kill"} 0"#));
         assert!(text.contains(r#"belljar_run_info{run="r",tier="1"} 1"#));
-        for (name, ..) in REFERENCE {
+        // Counts of runs are not a run's.
+        for (name, ..) in
+            REFERENCE.iter().filter(|(_, _, labels, _)| labels.contains("run,") || *labels == "run")
+        {
             assert!(text.contains(&format!("# TYPE {name} ")), "{name} is not served");
         }
     }

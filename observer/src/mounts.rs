@@ -25,7 +25,7 @@ struct Mount {
 }
 
 /// The mounts of the observer's own mount namespace.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Mounts {
     mounts: Vec<Mount>,
     by_device: HashMap<u32, Vec<usize>>,

@@ -1,5 +1,5 @@
 //! What `belljar run` and its observer say to each other: a line of JSON each, one answer to each
-//! request, over a socket pair that nobody else holds.
+//! request, over a socket pair that nobody else holds, or a connection to a resident observer.
 
 use std::{
     io::{self, BufRead, Write},
@@ -61,6 +61,8 @@ pub struct Watch {
     pub directory: PathBuf,
     /// Cgroup id of the run.
     pub cgroup: u64,
+    /// Its directory.
+    pub cgroup_path: PathBuf,
     /// Level of the run's cgroup in the hierarchy.
     pub level: u32,
     /// Cgroup id of oversight's own cgroup.
@@ -84,11 +86,11 @@ pub struct Watch {
     pub binds: Vec<(PathBuf, PathBuf)>,
     /// Wall-clock time of CLOCK_BOOTTIME 0, nanoseconds since the Unix epoch.
     pub boot_time_unix_ns: i64,
-    /// Where to serve metrics; port 0 picks one.
+    /// Where to serve metrics; port 0 picks one. A resident observer has an address of its own.
     pub metrics: Option<std::net::SocketAddr>,
     /// The only probe set to try.
     pub probe_set: Option<ProbeSet>,
-    /// Directory in the BPF file system to pin links in.
+    /// Directory in the BPF file system to pin links in. A resident observer has one of its own.
     pub pins: Option<PathBuf>,
 }
 
@@ -113,6 +115,11 @@ pub enum Answer {
         reason: String,
         /// Whether the kernel lacks something, as against a fault of the request.
         kernel: bool,
+    },
+    /// This observer cannot watch the run, another may.
+    Unfit {
+        /// Why.
+        reason: String,
     },
     /// The journal is closed.
     Finished {

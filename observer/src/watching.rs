@@ -1,8 +1,11 @@
-//! A run that is being watched: from ring buffers to journal, metrics and responses.
+//! A run that is being watched: what is known of it, and its account at the end.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, HashMap},
+    fs, io,
     path::PathBuf,
+    rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,16 +23,13 @@ use policy::{Compiled, LabelledRoot, PathLabels};
 use crate::{
     interpret::{Interpreter, Owner},
     keeper::Keeper,
-    kernel_run::{KernelRun, MapsError},
+    kernel_maps::{KernelMaps, MapsError},
+    kernel_run::KernelRun,
     metrics::Metrics,
     mounts::{Mounts, OpenRoot},
     probes::{LoadError, Probes, sees_refused_opens_alone},
     protocol::Watch,
 };
-
-/// How many effects are read before violations are looked for again: a flood must not delay them, nor
-/// the heartbeat.
-const BATCH: usize = 4096;
 
 /// How long the end of a run waits for effects that are numbered but not yet read.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -53,8 +53,11 @@ pub enum WatchError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
+    /// This observer cannot watch the run, another may.
+    #[error("{0}")]
+    Unfit(String),
     /// The run directory refused.
     #[error(transparent)]
     Directory(#[from] journal::files::FileError),
@@ -65,7 +68,7 @@ pub enum WatchError {
         address: std::net::SocketAddr,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -78,25 +81,33 @@ pub fn boot_ns() -> u64 {
 
 /// A run under watch.
 pub struct Watching {
-    /// The probes, alive as long as this is.
-    pub probes: Probes,
-    /// The kernel's side of the run.
-    pub kernel: KernelRun,
     /// The run's metrics.
     pub metrics: Arc<Metrics>,
-    keeper: Keeper,
+    pub(crate) keeper: Keeper,
+    kernel: KernelRun,
     compiled: Compiled,
+    cgroup: PathBuf,
+    /// How often each program had been skipped before the run.
     skipped_before: BTreeMap<String, u64>,
-    _roots: Vec<OpenRoot>,
+    /// Until when its last effects are waited for.
+    ending: Option<Instant>,
+    /// Whether its record can no longer be kept: it is watched only so that nothing is set free.
+    pub(crate) given_up: bool,
+    roots: Vec<OpenRoot>,
 }
 
 impl Watching {
-    /// Loads the probes and begins to watch.
+    /// Begins to watch in a slot that nobody else has.
     ///
     /// # Errors
     ///
     /// When the kernel, the request or the run directory does not allow it.
-    pub fn start(request: &Watch) -> Result<Self, WatchError> {
+    pub(crate) fn start(
+        request: &Watch,
+        probes: &Probes,
+        maps: &Rc<RefCell<KernelMaps>>,
+        slot: u32,
+    ) -> Result<Self, WatchError> {
         let directory = RunDir::open(&request.directory)?;
         let tier = Tier::from_number(request.tier)
             .ok_or_else(|| WatchError::Request(format!("there is no tier {}", request.tier)))?;
@@ -105,36 +116,8 @@ impl Watching {
             .map_err(|error| WatchError::Request(error.to_string()))?
             .compile(tier, &request.components)
             .map_err(|error| WatchError::Request(error.to_string()))?;
-        let mut probes = Probes::load(request.level, request.probe_set)?;
-        let mut kernel = KernelRun::take(&mut probes.object)?;
         let mounts = Mounts::read()
             .map_err(|source| WatchError::Root { path: "/proc/self/mountinfo".into(), source })?;
-        let mut open_roots = Vec::new();
-        let mut labelled = Vec::new();
-        for (name, path) in &request.roots {
-            let label = Label::from_name(name)
-                .ok_or_else(|| WatchError::Request(format!("there is no label {name}")))?;
-            let roots = mounts
-                .open_root(path)
-                .map_err(|source| WatchError::Root { path: path.clone(), source })?;
-            for root in roots {
-                kernel.label(&root, label)?;
-                open_roots.push(root);
-            }
-            let above = mounts
-                .open_above(path)
-                .map_err(|source| WatchError::Root { path: path.clone(), source })?;
-            for directory in above {
-                kernel.above(&directory, label)?;
-                open_roots.push(directory);
-            }
-            labelled.push(LabelledRoot { path: path.clone(), label });
-        }
-        kernel.set_policy(&compiled.table(), request.mode)?;
-        kernel.oversight(request.oversight_cgroup, &request.oversight_path)?;
-        if let Some(pins) = &request.pins {
-            probes.pin(pins)?;
-        }
         let tier = request.tier.to_string();
         let metrics = Arc::new(Metrics::new(
             &request.run,
@@ -145,12 +128,18 @@ impl Watching {
                 ("probe_set", probes.set.name()),
             ],
         ));
+        let mut labelled = Vec::new();
+        for (name, path) in &request.roots {
+            let label = Label::from_name(name)
+                .ok_or_else(|| WatchError::Request(format!("there is no label {name}")))?;
+            labelled.push(LabelledRoot { path: path.clone(), label });
+        }
         let mut interpreter = Interpreter::new(
             compiled.clone(),
-            PathLabels::new(labelled),
+            PathLabels::new(labelled.clone()),
             request.mode,
             Clock::new(i128::from(request.boot_time_unix_ns)),
-            mounts,
+            mounts.clone(),
         );
         interpreter.set_binds(request.binds.clone());
         let keeper = Keeper {
@@ -163,17 +152,46 @@ impl Watching {
             problems: Vec::new(),
         };
         let mut watching = Self {
-            skipped_before: probes.skipped(),
-            probes,
-            kernel,
             metrics,
             keeper,
+            kernel: KernelRun::new(Rc::clone(maps), slot, request.cgroup),
+            cgroup: request.cgroup_path.clone(),
+            skipped_before: probes.skipped(),
+            ending: None,
+            given_up: false,
+            roots: Vec::new(),
             compiled,
-            _roots: open_roots,
         };
-        watching.heartbeat()?;
-        watching.kernel.start(request.cgroup)?;
+        let tell = |watching: &mut Self| -> Result<(), WatchError> {
+            watching.label(&mounts, &labelled)?;
+            watching.kernel.set_policy(&watching.compiled.table(), request.mode)?;
+            let oversight = (request.oversight_cgroup, &request.oversight_path);
+            maps.borrow_mut().oversight(oversight.0, oversight.1)?;
+            watching.heartbeat()?;
+            Ok(watching.kernel.start()?)
+        };
+        if let Err(error) = tell(&mut watching) {
+            // Nothing of it may meet the next run in this slot.
+            watching.release()?;
+            return Err(error);
+        }
         Ok(watching)
+    }
+
+    /// Labels roots, and marks what lies above them.
+    fn label(&mut self, mounts: &Mounts, labelled: &[LabelledRoot]) -> Result<(), WatchError> {
+        for LabelledRoot { path, label } in labelled {
+            let failed = |source| WatchError::Root { path: path.clone(), source };
+            for root in mounts.open_root(path).map_err(failed)? {
+                self.kernel.label(&root, *label)?;
+                self.roots.push(root);
+            }
+            for directory in mounts.open_above(path).map_err(failed)? {
+                self.kernel.above(&directory, *label)?;
+                self.roots.push(directory);
+            }
+        }
+        Ok(())
     }
 
     /// Notes that a call begins in a leaf.
@@ -220,33 +238,6 @@ impl Watching {
         self.kernel.heartbeat(now)
     }
 
-    /// Reads from the ring buffers, at most a batch of effects, and journals it; gives how many that
-    /// were.
-    ///
-    /// Violations are read first, so that responses come at once, and journaled after the effects
-    /// that came before them: those may name the programs that the violations are of.
-    ///
-    /// # Errors
-    ///
-    /// When the journal cannot be written: the run's guarantee is broken.
-    pub fn read(&mut self) -> Result<u64, WriteError> {
-        let mut violations = Vec::new();
-        while let Some(item) = self.kernel.violations.next() {
-            self.keeper.foresee(&item);
-            violations.push(item.to_vec());
-        }
-        let mut count = violations.len() as u64;
-        for _ in 0..BATCH {
-            let Some(item) = self.kernel.effects.next() else { break };
-            self.keeper.keep(&item)?;
-            count += 1;
-        }
-        for violation in &violations {
-            self.keeper.keep_foreseen(violation)?;
-        }
-        Ok(count)
-    }
-
     /// Brings the counts of lost effects up to date.
     ///
     /// # Errors
@@ -268,36 +259,48 @@ impl Watching {
         self.keeper.journal.flush()
     }
 
-    /// Reads until every effect that the probes have numbered is journaled or counted as lost, and
-    /// gives account. To be called when the run's processes are gone.
+    /// Nothing more is recorded of the run; what the probes prevent, they go on to prevent.
+    pub(crate) fn give_up(&mut self) {
+        self.given_up = true;
+    }
+
+    /// Begins the end: the run's processes are gone, and what they did is on its way.
+    pub fn end(&mut self) {
+        self.ending.get_or_insert_with(|| Instant::now() + DRAIN_DEADLINE);
+    }
+
+    /// Whether the run's cgroup is gone or holds no process any more.
+    pub(crate) fn is_deserted(&self) -> bool {
+        match fs::read_to_string(self.cgroup.join("cgroup.events")) {
+            Ok(events) => events.lines().any(|line| line == "populated 0"),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Gives account when every effect that the probes have numbered is journaled or counted as lost,
+    /// or the time for that is over. `skipped` says how often each program was skipped by now.
     ///
     /// # Errors
     ///
     /// When the journal cannot be written.
-    pub fn finish(&mut self) -> Result<Evidence, WriteError> {
-        let deadline = Instant::now() + DRAIN_DEADLINE;
+    pub(crate) fn account(
+        &mut self,
+        skipped: impl FnOnce() -> BTreeMap<String, u64>,
+    ) -> Result<Option<Evidence>, WriteError> {
         let mut evidence = Evidence::default();
-        loop {
-            let read = self.read()?;
-            match self.counts(&mut evidence) {
-                Ok(()) if evidence.adds_up() => break,
-                Ok(()) if read > 0 => {}
-                Ok(()) if Instant::now() >= deadline => {
-                    self.keeper.note(format!(
-                        "{} effects were emitted, {} received and {} dropped",
-                        evidence.emitted, evidence.received, evidence.dropped
-                    ));
-                    break;
-                }
-                Ok(()) => std::thread::sleep(Duration::from_millis(1)),
-                Err(error) => {
-                    self.keeper.note(error.to_string());
-                    break;
-                }
+        match self.counts(&mut evidence) {
+            Ok(()) if evidence.adds_up() => {}
+            Ok(()) if self.ending.is_some_and(|deadline| Instant::now() < deadline) => {
+                return Ok(None);
             }
+            Ok(()) => self.keeper.note(format!(
+                "{} effects were emitted, {} received and {} dropped",
+                evidence.emitted, evidence.received, evidence.dropped
+            )),
+            Err(error) => self.keeper.note(error.to_string()),
         }
-        self.keeper.journal.flush()?;
-        for (program, times) in self.probes.skipped() {
+        self.flush()?;
+        for (program, times) in skipped() {
             let before = self.skipped_before.get(&program).copied().unwrap_or_default();
             if times <= before {
                 continue;
@@ -317,7 +320,16 @@ impl Watching {
         if let Err(error) = self.count_drops() {
             tracing::warn!(%error, "the last count of lost effects is not in the metrics");
         }
-        Ok(evidence)
+        Ok(Some(evidence))
+    }
+
+    /// Leaves the slot to another run.
+    ///
+    /// # Errors
+    ///
+    /// When a map refuses: then nobody may have the slot.
+    pub(crate) fn release(&mut self) -> Result<(), MapsError> {
+        self.kernel.release()
     }
 
     fn counts(&self, evidence: &mut Evidence) -> Result<(), MapsError> {

@@ -10,8 +10,10 @@
 pub mod bystander;
 pub mod deadline;
 pub mod expect;
+pub mod http;
 pub mod model;
 pub mod record;
+pub mod resident;
 pub mod run;
 pub mod traces;
 pub mod whole;

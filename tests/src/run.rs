@@ -19,6 +19,7 @@ use nix::{
 use crate::{
     deadline::wait_for,
     record::Record,
+    resident,
     world::{World, belljar},
 };
 
@@ -82,10 +83,23 @@ impl Invocation {
         Self { command, streams, piped: None, out: world.path("runs").join(name) }
     }
 
-    /// `belljar run` with a key and a run directory in the world, and without metrics.
+    /// `belljar run` with a key and a run directory in the world, under the observer that tests share.
     #[must_use]
     pub fn run(world: &World, name: &str) -> Self {
+        Self::run_under(world, name, resident::shared().as_os_str())
+    }
+
+    /// The same with an observer of its own.
+    #[must_use]
+    pub fn run_alone(world: &World, name: &str) -> Self {
+        Self::run_under(world, name, OsStr::new("own"))
+    }
+
+    /// The same under this observer.
+    #[must_use]
+    pub fn run_under(world: &World, name: &str, observer: &OsStr) -> Self {
         let mut new = Self::new(world, name, "run");
+        new.command.arg("--observer").arg(observer);
         let (key, out) = (world.path("key/signing.key"), new.out.clone());
         new.command.arg("--key").arg(key).arg("--out").arg(out);
         new

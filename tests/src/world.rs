@@ -114,7 +114,7 @@ pub fn belljar() -> PathBuf {
 }
 
 /// A program of the same build; a machine of the matrix has them all in one place.
-fn built(name: &str) -> PathBuf {
+pub(crate) fn built(name: &str) -> PathBuf {
     if crate::in_machine() {
         return Path::new("/bin").join(name);
     }

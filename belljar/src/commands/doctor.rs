@@ -1,7 +1,9 @@
 //! `belljar doctor`: what this host can see and enforce.
 
+use std::os::unix::net::UnixStream;
+
 use journal::manifest::ProbeSet;
-use observer::probes::Probes;
+use observer::{gate::SOCKET, probes::Probes};
 use sandbox::CgroupMount;
 use serde::Serialize;
 
@@ -96,6 +98,15 @@ fn examine() -> Vec<Finding> {
             Ok(format!("below {PINS}: probes outlive an observer that dies"))
         } else {
             Err("mount -t bpf bpf /sys/fs/bpf, else probes end with the observer".to_owned())
+        },
+    ));
+    findings.push(told(
+        "observer",
+        match UnixStream::connect(SOCKET) {
+            Ok(_) => Ok(format!("a resident one listens on {SOCKET}")),
+            Err(_) => {
+                Err("none is resident: each run loads the probes for itself (belljar watch)".into())
+            }
         },
     ));
     findings

@@ -6,6 +6,7 @@ mod report;
 mod scenario;
 mod tools;
 mod verify;
+mod watch;
 
 use std::{
     io::IsTerminal as _,
@@ -39,6 +40,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Scenario(command) => scenario::scenario(command)?,
         Command::Organism(command) => scenario::organism(command)?,
         Command::Tools(arguments) => tools::tools(&arguments)?,
+        Command::Watch(arguments) => watch::watch(&arguments)?,
         Command::Reap => reap()?,
         Command::Observer => observer()?,
         Command::Reference { page } => out!("{}", reference::page(&page)?),

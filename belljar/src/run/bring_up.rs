@@ -5,7 +5,6 @@ use std::{
     fs::{self, File},
     os::{fd::OwnedFd, unix::fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -14,15 +13,16 @@ use journal::{
     RunDir,
     manifest::{Mode, ProbeSet},
 };
-use observer::{
-    client::{Client, ClientError},
-    protocol::{Answer, Request, Watch},
-};
+use observer::protocol::{Answer, Request, Watch};
 use policy::{Compiled, LabelledRoot, landlock, seccomp};
 use sandbox::{Action, Job, Namespaces, Spawner, SpawnerConfig, Started as StartedJob};
 use scenarios::{Stage, Started};
 
-use super::{host::Host, plan::Plan, watch::Observer};
+use super::{
+    host::Host,
+    plan::Plan,
+    watch::{self, Observer},
+};
 use crate::{
     cli::RunArgs,
     exit::{Exit, Failure, OrExit as _},
@@ -75,7 +75,7 @@ pub(crate) fn roots(
     roots
 }
 
-/// Starts the observer and waits until the run is watched.
+/// Waits until the run is watched.
 pub(crate) fn observe(
     arguments: &RunArgs,
     plan: &Plan,
@@ -90,6 +90,7 @@ pub(crate) fn observe(
         run: host.run.clone(),
         directory: directory.path().to_owned(),
         cgroup: host.cgroup.cgroup().id(),
+        cgroup_path: host.cgroup.path().to_owned(),
         level: host.level,
         oversight_cgroup: host.oversight.id(),
         oversight_path: host.oversight.path().to_owned(),
@@ -105,24 +106,12 @@ pub(crate) fn observe(
         probe_set: plan.probe_set,
         pins: host.pins.clone(),
     }));
-    let mut command = Command::new("/proc/self/exe");
-    command.arg("observer");
-    // Ctrl-C at the terminal is for the supervisor alone: the observer must outlive the agent.
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let mut client = Client::start(command).or_exit(Exit::Os)?;
-    match client.ask(&request) {
-        Ok(Answer::Watching { probe_set, reason, metrics }) => {
-            Ok(Watched { observer: Observer::new(client), probe_set, reason, metrics })
-        }
-        Ok(_) => Err(Failure::new(Exit::Software, anyhow!("the observer answered something else"))),
-        Err(error @ ClientError::Refused { kernel: true, .. }) => {
-            Err(Failure::new(Exit::Unavailable, error))
-        }
-        Err(error @ ClientError::Refused { kernel: false, .. }) => {
-            Err(Failure::new(Exit::Data, error))
-        }
-        Err(error) => Err(Failure::new(Exit::Os, error)),
-    }
+    let (client, answer) = watch::watch(&arguments.observer, &request)?;
+    let Answer::Watching { probe_set, reason, metrics } = answer else {
+        let error = anyhow!("the observer answered something else");
+        return Err(Failure::new(Exit::Software, error));
+    };
+    Ok(Watched { observer: Observer::new(client), probe_set, reason, metrics })
 }
 
 /// The components that run, and the spawner that holds them.

@@ -8,23 +8,17 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use nix::{
-    sys::statfs::{FsType, statfs},
-    time::{ClockId, clock_gettime},
-};
+use nix::time::{ClockId, clock_gettime};
 use sandbox::{
     Belljar, CgroupMount, Limits, LimitsAchieved, OversightCgroup, RunCgroup, RunUser, Stages,
     stages,
 };
 
+use super::pins::{self, pins_of, remove_pins};
 use crate::exit::{Exit, Failure, OrExit as _};
 
 /// How long the sandbox of a run may take to empty.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-/// Directory of all pins in the BPF file system.
-pub(crate) const PINS: &str = "/sys/fs/bpf/belljar";
-/// statfs(2)'s type of the BPF file system, include/uapi/linux/magic.h.
-const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 
 /// The host's part of a run. Dropping it removes what is left.
 pub(crate) struct Host {
@@ -60,7 +54,7 @@ impl Host {
         let oversight = belljar.enter_oversight().or_exit(Exit::Os)?;
         let user = RunUser::allocate().or_exit(Exit::Os)?;
         Ok(Self {
-            pins: bpf_file_system().then(|| Path::new(PINS).join(&run)),
+            pins: pins_of(&run),
             binds: binds(&stages.stage(&run)),
             stage: stages.stage(&run),
             stages,
@@ -98,11 +92,6 @@ fn binds(stage: &Path) -> Vec<(PathBuf, PathBuf)> {
     shared.map(|path| (path, stage.join("shm"))).collect()
 }
 
-/// Whether programs can be pinned.
-pub(crate) fn bpf_file_system() -> bool {
-    statfs("/sys/fs/bpf").is_ok_and(|stat| stat.filesystem_type() == FsType(BPF_FS_MAGIC))
-}
-
 /// Ends what runs have left whose supervisor died, and removes it.
 pub(crate) fn reap_stale(belljar: &Belljar) -> Vec<String> {
     let mut reaped = BTreeSet::new();
@@ -137,20 +126,15 @@ pub(crate) fn reap_stale(belljar: &Belljar) -> Vec<String> {
     if let Err(error) = removed {
         tracing::warn!(%error, "cannot look for files that runs have left");
     }
+    pins::remove_stale(belljar);
     for run in &reaped {
         tracing::info!(run, "removed what a run had left whose supervisor died");
     }
     reaped.into_iter().collect()
 }
 
-fn remove_pins(run: &str) {
-    // Absent where nothing was pinned.
-    let _ = fs::remove_dir_all(Path::new(PINS).join(run));
-    let _ = fs::remove_dir(PINS);
-}
-
 /// A run's name: letters and digits, neutral, since the agent can see it.
-fn new_name() -> Result<String, Failure> {
+pub(crate) fn new_name() -> Result<String, Failure> {
     let mut bytes = [0_u8; stages::NAME_LENGTH];
     fs::File::open("/dev/urandom")
         .and_then(|mut random| std::io::Read::read_exact(&mut random, &mut bytes))

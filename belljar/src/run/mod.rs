@@ -12,6 +12,7 @@ mod interrupt;
 mod model;
 mod outlet;
 mod persistence;
+mod pins;
 mod plan;
 mod settle;
 mod supervise;
@@ -20,7 +21,9 @@ mod tell;
 mod terminal;
 mod watch;
 
-pub(crate) use host::{PINS, bpf_file_system, reap_stale};
+pub(crate) use host::{new_name, reap_stale};
+pub(crate) use interrupt::Interrupt;
+pub(crate) use pins::{PINS, bpf_file_system, pins_of, remove_pins};
 pub(crate) use plan::{
     host_capabilities, policy as read_policy, scenario as read_scenario, tier as read_tier,
 };

@@ -1,7 +1,9 @@
 //! The observer, as the rest of a run knows it.
 
 use std::{
-    path::PathBuf,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -12,8 +14,60 @@ use std::{
 use agent_runner::{WatchError, Watcher};
 use observer::{
     client::{Client, ClientError},
-    protocol::Request,
+    gate::SOCKET,
+    protocol::{Answer, Request},
 };
+
+use crate::{
+    cli::ObserverArg,
+    exit::{Exit, Failure, OrExit as _},
+};
+
+/// Gets a run watched: by the observer that was asked for, or by the resident one if there is one
+/// that can, or by one of its own.
+pub(crate) fn watch(choice: &ObserverArg, request: &Request) -> Result<(Client, Answer), Failure> {
+    let (socket, must) = match choice {
+        ObserverArg::Own => (None, false),
+        ObserverArg::Auto => (Some(Path::new(SOCKET)), false),
+        ObserverArg::At(path) => (Some(path.as_path()), true),
+    };
+    if let Some(socket) = socket {
+        match Client::connect(socket) {
+            Ok(mut client) => match client.ask(request) {
+                Ok(answer) => return Ok((client, answer)),
+                Err(error @ (ClientError::Unfit { .. } | ClientError::Gone(_))) if !must => {
+                    tracing::info!(%error, "the run gets an observer of its own");
+                }
+                Err(error) => return Err(failure(error)),
+            },
+            Err(error) if must => {
+                let message = format!(
+                    "no observer listens on {}: start one with `belljar watch --socket {0}`",
+                    socket.display()
+                );
+                let error = anyhow::Error::from(error).context(message);
+                return Err(Failure::new(Exit::Unavailable, error));
+            }
+            Err(_) => {}
+        }
+    }
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("observer");
+    // Ctrl-C at the terminal is for the supervisor alone: the observer must outlive the agent.
+    command.process_group(0);
+    let mut client = Client::start(command).or_exit(Exit::Os)?;
+    let answer = client.ask(request).map_err(failure)?;
+    Ok((client, answer))
+}
+
+fn failure(error: ClientError) -> Failure {
+    let exit = match &error {
+        ClientError::Unfit { .. } | ClientError::Refused { kernel: true, .. } => Exit::Unavailable,
+        ClientError::Refused { kernel: false, .. } => Exit::Data,
+        ClientError::Start(_) | ClientError::Gone(_) => Exit::Os,
+    };
+    Failure::new(exit, error)
+}
 
 /// A shared handle on the observer.
 #[derive(Clone)]
@@ -53,10 +107,10 @@ impl Observer {
             .spawn(move || {
                 loop {
                     std::thread::sleep(Duration::from_millis(100));
-                    match guarded.lock().as_mut().map(Client::ended) {
+                    match guarded.lock().as_ref().map(Client::is_gone) {
                         None => return,
-                        Some(Ok(None)) => {}
-                        Some(_) => break,
+                        Some(false) => {}
+                        Some(true) => break,
                     }
                 }
                 tracing::error!("the observer died");

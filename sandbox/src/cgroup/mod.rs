@@ -17,7 +17,7 @@ pub use control::Cgroup;
 pub use limits::{Limits, LimitsAchieved, Rlimits};
 pub use mount::{CgroupMount, FindError};
 pub use oversight::OversightCgroup;
-pub use run::RunCgroup;
+pub use run::{Claim, RunCgroup};
 pub use stale::StaleRun;
 
 use crate::lock::LockError;

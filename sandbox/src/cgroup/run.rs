@@ -103,6 +103,12 @@ impl Drop for RunCgroup {
     }
 }
 
+/// A name that is taken. The kernel lets it go when its owner dies.
+#[derive(Debug)]
+pub struct Claim {
+    _lock: OwnerLock,
+}
+
 impl Belljar {
     /// Makes a run's cgroup and owns it: see [`RunCgroup::create`].
     ///
@@ -124,6 +130,30 @@ impl Belljar {
             is_removed: false,
             _owner: owner,
         })
+    }
+
+    /// Takes a name that has no cgroup, so that nobody else takes it as long as the claim lives; none
+    /// where somebody has it.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError::Lock`].
+    pub fn claim(&self, name: &str) -> Result<Option<Claim>, CgroupError> {
+        Ok(self.own(name)?.map(|lock| Claim { _lock: lock }))
+    }
+
+    /// The names that nobody owns any more and that have no cgroup, each as a claim. Dropping one
+    /// takes the name away.
+    #[must_use]
+    pub fn dead_claims(&self) -> Vec<(String, Claim)> {
+        let entries = fs::read_dir(&self.locks).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| {
+            Some(entry.file_name().to_str()?.strip_suffix(".lock")?.to_owned())
+        });
+        names
+            .filter(|name| !self.path().join(name).exists())
+            .filter_map(|name| Some((name.clone(), self.claim(&name).ok()??)))
+            .collect()
     }
 
     pub(crate) fn own(&self, run: &str) -> Result<Option<OwnerLock>, CgroupError> {

@@ -41,6 +41,14 @@ impl StaleRun {
 }
 
 impl Belljar {
+    /// Whether any run has a cgroup, whoever owns it.
+    #[must_use]
+    pub fn has_runs(&self) -> bool {
+        let entries = fs::read_dir(self.path()).into_iter().flatten().flatten();
+        let mut runs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        runs.any(|run| run.file_name() != OVERSIGHT_NAME)
+    }
+
     /// The runs whose owner is gone, sorted by name.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use journal::{
     manifest::{Mode, ProbeSet},
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use observer::{probes::Probes, protocol::Watch, watching::Watching};
+use observer::{Observer, probes::Probes, protocol::Watch};
 
 use crate::{operation::Operation, place::Places, worker::Worker};
 
@@ -43,7 +43,7 @@ impl State {
 pub(crate) struct Attachments {
     floor: Probes,
     floor_records: RingBuf<MapData>,
-    watching: Watching,
+    observer: Observer,
 }
 
 impl Attachments {
@@ -58,26 +58,26 @@ impl Attachments {
         files: &Path,
         journal: &Path,
     ) -> Result<Self> {
-        let mut watching = watch(places, set, files, journal).context("cannot load the probes")?;
-        watching.probes.pause();
-        let mut floor = Probes::load_floor(places.level, watching.probes.set)
+        let mut observer = watch(places, set, files, journal).context("cannot load the probes")?;
+        observer.probes.pause();
+        let mut floor = Probes::load_floor(places.level, observer.probes.set)
             .context("cannot load the floor")?;
         floor.pause();
         let slots = floor.object.take_map("RUN_SLOTS").context("the floor has RUN_SLOTS")?;
         let mut slots: HashMap<_, u64, u32> = slots.try_into()?;
         slots.insert(places.run.cgroup().id(), 0, 0)?;
         let records = floor.object.take_map("RECORDS").context("the floor has RECORDS")?;
-        Ok(Self { floor, floor_records: records.try_into()?, watching })
+        Ok(Self { floor, floor_records: records.try_into()?, observer })
     }
 
     /// The set of both.
     pub(crate) fn set(&self) -> ProbeSet {
-        self.watching.probes.set
+        self.observer.probes.set
     }
 
     /// Why it is not the `lsm` set, where it is not.
     pub(crate) fn reason(&self) -> Option<&str> {
-        self.watching.probes.reason.as_deref()
+        self.observer.probes.reason.as_deref()
     }
 
     /// Attaches what belongs to the state and detaches everything else.
@@ -87,13 +87,13 @@ impl Attachments {
     /// When the kernel refuses.
     pub(crate) fn enter(&mut self, state: State) -> Result<()> {
         self.floor.pause();
-        self.watching.probes.pause();
+        self.observer.probes.pause();
         match state {
             State::Off => {}
             State::Floor => self.floor.resume()?,
             State::On | State::Observed => {
-                self.watching.heartbeat()?;
-                self.watching.probes.resume()?;
+                self.heartbeat()?;
+                self.observer.probes.resume()?;
             }
         }
         Ok(())
@@ -121,7 +121,7 @@ impl Attachments {
                 bail!("{} did not end within {} s", operation.name(), DEADLINE.as_secs());
             }
             if state == State::Observed {
-                records += self.watching.read()?;
+                records += self.read()?;
             }
         }
         let nanoseconds = worker.answer()?;
@@ -129,8 +129,8 @@ impl Attachments {
             State::Off => 0,
             State::Floor => count_records(&mut self.floor_records)?,
             State::On => {
-                let kernel = &mut self.watching.kernel;
-                count_records(&mut kernel.effects)? + count_records(&mut kernel.violations)?
+                let rings = &mut self.observer.rings;
+                count_records(&mut rings.effects)? + count_records(&mut rings.violations)?
             }
             State::Observed => self.read_all()?,
         };
@@ -143,11 +143,25 @@ impl Attachments {
 }
 
 impl Attachments {
+    fn heartbeat(&mut self) -> Result<()> {
+        match self.observer.heartbeat()?.pop() {
+            Some((_, error)) => bail!(error),
+            None => Ok(()),
+        }
+    }
+
+    fn read(&mut self) -> Result<u64> {
+        match self.observer.read() {
+            (count, failed) if failed.is_empty() => Ok(count),
+            (_, mut failed) => Err(failed.remove(0).1.into()),
+        }
+    }
+
     /// Has the observer read whatever there is: one read takes only so much.
     fn read_all(&mut self) -> Result<u64> {
         let mut all = 0;
         loop {
-            match self.watching.read()? {
+            match self.read()? {
                 0 => return Ok(all),
                 some => all += some,
             }
@@ -170,13 +184,14 @@ fn count_records(ring: &mut RingBuf<MapData>) -> Result<u64> {
 }
 
 /// Watches the run as an observer would: the shipped policy, enforced, and a labelled workspace.
-fn watch(places: &Places, set: Option<ProbeSet>, files: &Path, journal: &Path) -> Result<Watching> {
+fn watch(places: &Places, set: Option<ProbeSet>, files: &Path, journal: &Path) -> Result<Observer> {
     let directory = RunDir::create(journal)?;
     let request = Watch {
         binds: Vec::new(),
         run: places.run.name().to_owned(),
         directory: directory.path().to_owned(),
         cgroup: places.run.cgroup().id(),
+        cgroup_path: places.run.path().to_owned(),
         level: places.level,
         oversight_cgroup: places.oversight.id(),
         oversight_path: places.oversight.path().to_owned(),
@@ -194,7 +209,9 @@ fn watch(places: &Places, set: Option<ProbeSet>, files: &Path, journal: &Path) -
         probe_set: set,
         pins: None,
     };
-    let mut watching = Watching::start(&request)?;
-    watching.call(1, places.subject.id(), places.subject.path().to_owned())?;
-    Ok(watching)
+    let mut observer = Observer::load(places.level, set, None)?;
+    let slot = observer.watch(&request)?;
+    let subject = places.subject.path().to_owned();
+    observer.run(slot).call(1, places.subject.id(), subject)?;
+    Ok(observer)
 }

@@ -85,7 +85,7 @@ impl Shared {
     /// Prepares all parts, runs them one after another in one call, and reads the record.
     pub(crate) fn run(set: &str, parts: &[(&'static str, Prepare)]) -> Self {
         let world = World::new();
-        let mut invocation = Invocation::run(&world, "run").tier(5, "observe").args([
+        let mut invocation = Invocation::run_alone(&world, "run").tier(5, "observe").args([
             "--no-metrics",
             "--probes",
             set,

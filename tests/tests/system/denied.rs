@@ -26,7 +26,7 @@ const NOBODY: u32 = 65_534;
 /// The run of the issue: a shell at tier 1 that kills and deletes what is not its own.
 fn overstep(world: &World, bystander: &Bystander, file: &Path) -> Ended {
     let text = format!("kill -9 {}; rm -f '{}'", bystander.pid(), file.display());
-    Invocation::run(world, "run")
+    Invocation::run_alone(world, "run")
         .args(["--scenario", "bare", "--no-metrics"])
         .tier(1, "enforce")
         .label("data", file.parent().expect("it lies in a directory"))

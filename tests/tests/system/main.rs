@@ -9,6 +9,7 @@ mod input;
 mod leftovers;
 mod model;
 mod organisms;
+mod resident;
 mod storm;
 mod throughput;
 mod unread;

@@ -14,6 +14,8 @@ use std::{
 use nix::{
     errno::Errno,
     sys::{
+        prctl::set_pdeathsig,
+        signal::Signal,
         stat::Mode,
         wait::{WaitStatus, waitpid},
     },
@@ -47,6 +49,10 @@ impl<'a> Words<'a> {
             .map_err(|_| NoSuchAct("a path holds NUL".to_owned()))
     }
 
+    fn paths(&self) -> Result<Vec<CString>, NoSuchAct> {
+        (0..self.0.len()).map(|index| self.path(index)).collect()
+    }
+
     fn number(&self, index: usize) -> Result<i32, NoSuchAct> {
         let word = self.get(index)?.to_string_lossy();
         word.parse().map_err(|_| NoSuchAct(format!("{word} is no number")))
@@ -73,6 +79,12 @@ impl Directory {
     fn descriptor(&self) -> RawFd {
         self.0.as_ref().map_or(sys::WORKING_DIRECTORY, AsRawFd::as_raw_fd)
     }
+}
+
+/// Becomes another program; its path is the first word.
+fn execute(words: &[CString]) -> Ended {
+    let program = words.first().ok_or(Errno::EINVAL)?;
+    execv(program, words).map(|never| match never {})
 }
 
 impl Actor {
@@ -117,10 +129,11 @@ impl Actor {
             "ring_unlink" => value(sys::ring_unlink(&words.path(0)?)),
             "ring_rmdir" => value(sys::ring_rmdir(&words.path(0)?)),
             "ring_rename" => value(sys::ring_rename(&words.path(0)?, &words.path(1)?)),
-            "exec" => {
-                let arguments: Result<Vec<_>, _> =
-                    (0..words.0.len()).map(|index| words.path(index)).collect();
-                execv(&words.path(0)?, &arguments?).map(|never| match never {})
+            "exec" => execute(&words.paths()?),
+            // A program that is told to end when whoever started it is gone.
+            "with_parent" => {
+                let program = words.paths()?;
+                set_pdeathsig(Signal::SIGTERM).and_then(|()| execute(&program))
             }
             "chdir" => nix::unistd::chdir(words.path(0)?.as_c_str()).map(|()| None),
             "touch" => errno_of(File::create(words.get(0)?)).map(|_| None),
