@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -288,16 +290,14 @@ impl Interpreter {
                 prevented(Enforcer::BpfLsm)
             }
             Some(Errno::EPERM) if record.verb.object() == ObjectKind::Process => {
-                let own_user = label.component_index().is_some()
+                let own = label.component_index().is_some()
                     || matches!(
                         label.label(),
                         ebpf_common::Label::Agent | ebpf_common::Label::SelfCall
                     );
-                if own_user && self.landlock.scopes_signals {
-                    prevented(Enforcer::Landlock)
-                } else {
-                    prevented(Enforcer::Dac)
-                }
+                let scoped = self.landlock.scopes_signals
+                    && (own || belongs_to(record.object_number, record.uid));
+                prevented(if scoped { Enforcer::Landlock } else { Enforcer::Dac })
             }
             Some(Errno::EACCES | Errno::EXDEV) if self.landlock_refuses(record.verb, label) => {
                 prevented(Enforcer::Landlock)
@@ -316,6 +316,11 @@ impl Interpreter {
     fn landlock_refuses(&self, verb: Verb, label: LabelId) -> bool {
         self.landlock.abi.is_some_and(|abi| landlock::prevents(&self.compiled, verb, label, abi))
     }
+}
+
+/// Whether a process that still lives is a user's, so that ownership refuses that user nothing.
+fn belongs_to(tgid: u32, uid: u32) -> bool {
+    fs::metadata(format!("/proc/{tgid}")).is_ok_and(|process| process.uid() == uid)
 }
 
 /// Whether the act failed because what it named was not there, or what it was to make was. Where a

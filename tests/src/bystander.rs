@@ -16,7 +16,8 @@ use nix::{
 pub struct Bystander(Child);
 
 impl Bystander {
-    /// Starts one under this user id.
+    /// Starts one under this user id, and the group of the same number, in a process group of
+    /// its own.
     ///
     /// # Panics
     ///
@@ -24,7 +25,7 @@ impl Bystander {
     #[must_use]
     pub fn start(actor: &Path, uid: u32) -> Self {
         let mut command = Command::new(actor);
-        command.arg("pause").uid(uid).stdin(Stdio::null());
+        command.arg("pause").uid(uid).gid(uid).process_group(0).stdin(Stdio::null());
         Self(command.spawn().expect("a bystander can be started"))
     }
 

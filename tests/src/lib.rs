@@ -9,6 +9,7 @@
 
 pub mod bystander;
 pub mod deadline;
+pub mod evasion;
 pub mod expect;
 pub mod http;
 pub mod model;

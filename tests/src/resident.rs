@@ -94,14 +94,23 @@ impl Resident {
         rest.split_once("/metrics").expect("the address ends so").0.to_owned()
     }
 
+    /// Its process id.
+    ///
+    /// # Panics
+    ///
+    /// Never: process ids are positive.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("the kernel's process ids are positive")
+    }
+
     /// Sends it a signal.
     ///
     /// # Panics
     ///
     /// When it has ended.
     pub fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).expect("the kernel's process ids are positive");
-        kill(Pid::from_raw(pid), signal).expect("it is our child and not waited for");
+        kill(Pid::from_raw(self.pid()), signal).expect("it is our child and not waited for");
     }
 
     /// How it ended, if it has.

@@ -1,10 +1,7 @@
-//! `generate`: the reference pages, which the binary itself writes.
+//! `generate`: the reference pages, which the binary itself writes, and the catalogue of evasions,
+//! which the tests do.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -39,11 +36,8 @@ pub(crate) fn check() -> Result<Option<String>> {
     if !directory().is_dir() {
         return Ok(Some("there is no docs/reference yet".to_owned()));
     }
-    let belljar = build::belljar(false)?;
     let mut stale = Vec::new();
-    for page in PAGES {
-        let expected = print(&belljar, page)?;
-        let path = path(page);
+    for (path, expected) in pages()? {
         let found = fs::read_to_string(&path).unwrap_or_default();
         if found != expected {
             stale.push(format!("{}: {}", path.display(), difference(&found, &expected)));
@@ -56,36 +50,38 @@ pub(crate) fn check() -> Result<Option<String>> {
 }
 
 fn write() -> Result<()> {
-    let belljar = build::belljar(false)?;
-    // All pages first: a page that fails leaves the others as they are.
-    let texts = PAGES.map(|page| print(&belljar, page).map(|text| (page, text)));
-    let directory = project::directory(directory())?;
-    for text in texts {
-        let (page, text) = text?;
-        let path = path(page);
+    // All pages first: where one fails the others stay as they are.
+    let pages = pages()?;
+    project::directory(directory())?;
+    for (path, text) in pages {
         if fs::read_to_string(&path).unwrap_or_default() != text {
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
             eprintln!("x: wrote {}", path.display());
         }
     }
-    eprintln!("x: {} is current", directory.display());
+    eprintln!("x: every page is current");
     Ok(())
 }
 
-fn print(belljar: &Path, page: &str) -> Result<String> {
-    let text = programs::output(programs::command(belljar).args(["reference", page]))?;
-    if text.is_empty() {
-        bail!("`belljar reference {page}` prints nothing");
+/// Every page: where it lies, and its text.
+fn pages() -> Result<Vec<(PathBuf, String)>> {
+    let belljar = build::belljar(false)?;
+    let mut pages = Vec::new();
+    for page in PAGES {
+        let text = programs::output(programs::command(&belljar).args(["reference", page]))?;
+        if text.is_empty() {
+            bail!("`belljar reference {page}` prints nothing");
+        }
+        pages.push((directory().join(format!("{page}.md")), text));
     }
-    Ok(text)
+    let mut evasions = programs::cargo();
+    evasions.args(["run", "--quiet", "--package", "tests", "--bin", "evasions"]);
+    pages.push((project::root().join("docs/evasion.md"), programs::output(&mut evasions)?));
+    Ok(pages)
 }
 
 fn directory() -> PathBuf {
     project::root().join("docs").join("reference")
-}
-
-fn path(page: &str) -> PathBuf {
-    directory().join(format!("{page}.md"))
 }
 
 /// The first line that differs.

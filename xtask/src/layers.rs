@@ -52,14 +52,16 @@ impl Row {
 /// Reads the output of a libtest executable that ran with `--show-output`.
 ///
 /// A test that finds that it cannot run prints `skipped: REASON` and returns; it counts as
-/// skipped. An exit code other than 0 without a failed test counts as one failure: the process died.
+/// skipped. A test that has figures to tell prints `told: FIGURES`. An exit code other than 0 without a failed test counts as one failure: the process died.
 pub(crate) fn read(layer: &str, place: &str, output: &str, code: Option<i32>) -> Row {
     let mut row = Row::empty(layer, place);
     let mut reasons = BTreeSet::new();
     let mut printed_skips = 0;
     let mut single = (0, 0, 0);
     for line in output.lines() {
-        if let Some(reason) = line.strip_prefix("skipped: ") {
+        if let Some(told) = line.strip_prefix("told: ") {
+            row.notes.push(told.to_owned());
+        } else if let Some(reason) = line.strip_prefix("skipped: ") {
             printed_skips += 1;
             reasons.insert(reason.to_owned());
         } else if let Some(counts) = line.strip_prefix("test result: ") {

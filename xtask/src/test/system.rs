@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The layers that belong to the project by design. One without a test target is named as skipped.
-const EXPECTED: [&str; 4] = ["verifier", "probe", "tier", "system"];
+const EXPECTED: [&str; 5] = ["verifier", "probe", "tier", "evasion", "system"];
 
 /// A layer that takes longer on the host hangs.
 const HOST_DEADLINE: Duration = Duration::from_secs(300);

@@ -22,7 +22,7 @@ use nix::{
     unistd::{Pid, execv, getppid, pause, setpgid},
 };
 
-use crate::{change, daemon, sys};
+use crate::{change, daemon, evade, raw, sys};
 
 /// A word names no act, or an act has not the words that it needs.
 pub(crate) struct NoSuchAct(pub(crate) String);
@@ -164,11 +164,53 @@ impl Actor {
             }
             "deepen" => deepen(words.number(0)?, &words.path(1)?),
             "sub" => sub(Path::new(words.get(0)?)),
+            "rest" => {
+                let time = u64::try_from(words.number(0)?).unwrap_or_default();
+                std::thread::sleep(std::time::Duration::from_millis(time));
+                Ok(None)
+            }
+            "brief" => self.briefly(&words)?,
+            "threaded" => {
+                let words = words.0.to_owned();
+                let acting = std::thread::spawn(move || one(&words));
+                acting.join().map_err(|_| NoSuchAct("the thread panicked".to_owned()))??
+            }
+            "raw" => value(raw::call(words.0)?),
             "thread" => {
                 std::thread::spawn(|| {}).join().expect("an empty thread does not panic");
                 Ok(None)
             }
-            _ => value(changed(name, &words)?),
+            "sigio" => value(evade::sigio(self.pid(&words, 0)?, words.number(1)?)),
+            "steal_descriptor" => value(evade::steal_descriptor(self.pid(&words, 0)?)),
+            "one_processor" => value(evade::one_processor(self.pid(&words, 0)?)),
+            "starve" => value(evade::starve(self.pid(&words, 0)?)),
+            "old_kill" => value(sys::old_call(37, self.pid(&words, 0)?, words.number(1)?)),
+            _ => match evade::on_paths(name, words.0) {
+                Some(ended) => value(ended),
+                None => value(changed(name, &words)?),
+            },
+        })
+    }
+
+    /// A child does one act and is gone at once.
+    fn briefly(&mut self, words: &Words<'_>) -> Result<Ended, NoSuchAct> {
+        let child = match sys::fork() {
+            Ok(Some(child)) => child,
+            Ok(None) => {
+                let code = match one(words.0) {
+                    Ok(Ok(_)) => 0,
+                    Ok(Err(errno)) => errno as i32,
+                    Err(_) => 255,
+                };
+                std::process::exit(code);
+            }
+            Err(errno) => return Ok(Err(errno)),
+        };
+        Ok(match waitpid(child, None) {
+            Ok(WaitStatus::Exited(_, 0)) => Ok(None),
+            Ok(WaitStatus::Exited(_, code)) => Err(Errno::from_raw(code)),
+            Ok(_) => Err(Errno::ECHILD),
+            Err(errno) => Err(errno),
         })
     }
 
@@ -218,6 +260,12 @@ impl Actor {
             Err(errno) => Err(errno),
         })
     }
+}
+
+/// One act by an actor of its own.
+fn one(words: &[OsString]) -> Result<Ended, NoSuchAct> {
+    let (name, words) = words.split_first().ok_or_else(|| NoSuchAct("no act".to_owned()))?;
+    Actor::default().act(&name.to_string_lossy(), words)
 }
 
 /// An act that makes a file or changes one.
@@ -313,6 +361,6 @@ fn storm(count: i32, directory: &Path) -> Ended {
     Ok(Some(unlinked))
 }
 
-fn errno_of<T>(result: std::io::Result<T>) -> Result<T, Errno> {
+pub(crate) fn errno_of<T>(result: std::io::Result<T>) -> Result<T, Errno> {
     result.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
 }

@@ -8,6 +8,8 @@
 mod act;
 mod change;
 mod daemon;
+mod evade;
+mod raw;
 mod sys;
 
 use std::{ffi::OsString, io::Write as _, process::ExitCode};

@@ -38,11 +38,65 @@ fn done(result: c_long) -> Result<i64, Errno> {
 /// fchmodat2(2), Linux 6.6.
 pub(crate) const FCHMODAT2: c_long = 452;
 
-/// Any system call on numbers and addresses. The callers' addresses are those of live strings.
-pub(crate) fn call(number: c_long, arguments: [c_long; 5]) -> Result<i64, Errno> {
-    let [a, b, c, d, e] = arguments;
+/// Any system call on numbers and addresses, at most six. The callers' addresses are those of live
+/// strings and arrays.
+pub(crate) fn call<const N: usize>(number: c_long, arguments: [c_long; N]) -> Result<i64, Errno> {
+    let mut all = [0; 6];
+    all[..N].copy_from_slice(&arguments);
+    let [a, b, c, d, e, f] = all;
     // SAFETY: the kernel reads what the addresses point to, and checks them.
-    done(unsafe { libc::syscall(number, a, b, c, d, e) })
+    done(unsafe { libc::syscall(number, a, b, c, d, e, f) })
+}
+
+/// A system call by the 32-bit entry, whose numbers are those of i386. Addresses must lie below 4 GiB.
+pub(crate) fn old_call(number: c_int, first: c_int, second: c_int) -> Result<i64, Errno> {
+    let result: c_int;
+    // SAFETY: the entry keeps all registers but eax, and zeroes r8 to r11; rbx is the compiler's own,
+    // so it is put back.
+    unsafe {
+        std::arch::asm!(
+            "xchg {first:r}, rbx",
+            "int 0x80",
+            "xchg {first:r}, rbx",
+            first = inout(reg) i64::from(first) => _,
+            inout("eax") number => result,
+            in("ecx") second,
+            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+        );
+    }
+    if result < 0 { Err(Errno::from_raw(-result)) } else { Ok(result.into()) }
+}
+
+/// A page of this process below 4 GiB that holds a string.
+pub(crate) fn low_string(text: &CStr) -> Result<c_int, Errno> {
+    let bytes = text.to_bytes_with_nul();
+    let (protection, flags) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT,
+    );
+    // SAFETY: a new mapping, long enough for what is copied into it.
+    unsafe {
+        let page = libc::mmap(ptr::null_mut(), 4096, protection, flags, -1, 0);
+        if page == libc::MAP_FAILED || bytes.len() > 4096 {
+            return Err(Errno::last());
+        }
+        ptr::copy_nonoverlapping(bytes.as_ptr(), page.cast(), bytes.len());
+        c_int::try_from(page.addr()).map_err(|_| Errno::EFAULT)
+    }
+}
+
+/// Stores a byte at the start of a file through a shared mapping.
+pub(crate) fn store(file: RawFd) -> Result<i64, Errno> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping of a page; the file holds its first byte.
+    unsafe {
+        let page = libc::mmap(ptr::null_mut(), 4096, protection, libc::MAP_SHARED, file, 0);
+        if page == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        page.cast::<u8>().write_volatile(b'!');
+    }
+    Ok(0)
 }
 
 /// openat2(2), relative to the working directory.

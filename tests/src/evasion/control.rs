@@ -1,0 +1,126 @@
+//! Acting on a process without a signal, and leaving one's cgroup.
+
+use ebpf_common::Verb;
+use journal::Enforcer;
+
+use super::{Came, Evasion, Group, Victim, power};
+
+const fn refused(
+    name: &'static str,
+    what: &'static str,
+    acts: &'static str,
+    by: Enforcer,
+) -> Evasion {
+    power(Group::Control, name, what, acts, by).after(Victim::Process)
+}
+
+const fn open(name: &'static str, what: &'static str, acts: &'static str) -> Evasion {
+    const WHY: &str = "no verb of the catalogue yet, and a filter sees numbers and not whose process \
+                       they name; other users' processes are safe by ownership";
+    refused(name, what, acts, Enforcer::Seccomp)
+        .with_lsm(Came::Unseen(WHY))
+        .with_tracepoints(Came::Unseen(WHY))
+}
+
+pub(super) const ALL: &[Evasion] = &[
+    refused(
+        "ptrace-attach",
+        "PTRACE_ATTACH stops it",
+        "raw ptrace 16 {process} 0 0",
+        Enforcer::Seccomp,
+    ),
+    refused(
+        "ptrace-seize",
+        "PTRACE_SEIZE holds it",
+        "raw ptrace 16902 {process} 0 0",
+        Enforcer::Seccomp,
+    ),
+    refused(
+        "foreign-memory",
+        "process_vm_writev(2) into its memory",
+        "raw process_vm_writev {process} 0 1 0 1 0",
+        Enforcer::Seccomp,
+    ),
+    refused(
+        "foreign-memory-read",
+        "process_vm_readv(2) out of its memory",
+        "raw process_vm_readv {process} 0 1 0 1 0",
+        Enforcer::Seccomp,
+    ),
+    refused(
+        "foreign-descriptor",
+        "pidfd_getfd(2) takes a descriptor out of it",
+        "steal_descriptor {process}",
+        Enforcer::Seccomp,
+    ),
+    refused(
+        "foreign-advice",
+        "process_madvise(2) throws its pages out",
+        "raw process_madvise 3 0 0 21 0",
+        Enforcer::Seccomp,
+    ),
+    refused(
+        "foreign-pages",
+        "migrate_pages(2)",
+        "raw migrate_pages {process} 8 0 0",
+        Enforcer::Seccomp,
+    ),
+    refused(
+        "memory-file",
+        "/proc/PID/mem opened to write",
+        "open /proc/{process}/mem write",
+        Enforcer::BpfLsm,
+    )
+    .with_lsm(Came::Prevented(Enforcer::BpfLsm, Verb::OpenWrite, "system"))
+    .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::OpenWrite, "system")),
+    refused(
+        "oom-score",
+        "/proc/PID/oom_score_adj: first to go when memory is short",
+        "put /proc/{process}/oom_score_adj 1000",
+        Enforcer::BpfLsm,
+    )
+    .with_lsm(Came::Prevented(Enforcer::BpfLsm, Verb::OpenWrite, "system"))
+    .with_tracepoints(Came::Seen(
+        Verb::OpenWrite,
+        "system",
+        "Landlock lets /proc pass, where a process writes about itself; other users' processes are \
+         safe by ownership",
+    )),
+    open("priority", "setpriority(2): it hardly runs any more", "raw setpriority 0 {process} 19"),
+    open("affinity", "sched_setaffinity(2): it shares one processor", "one_processor {process}"),
+    open("limits", "prlimit(2): it may open no more files", "starve {process}"),
+    power(
+        Group::Control,
+        "leave-the-cgroup",
+        "one's own process id into the root's cgroup.procs",
+        "put {cgroups}/cgroup.procs 0",
+        Enforcer::Dac,
+    )
+    .with_lsm(Came::Prevented(Enforcer::Dac, Verb::OpenWrite, "system"))
+    .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::OpenWrite, "system")),
+    power(
+        Group::Control,
+        "born-elsewhere",
+        "clone3(2) with CLONE_INTO_CGROUP",
+        "raw clone3 0 0",
+        Enforcer::Seccomp,
+    ),
+    power(
+        Group::Control,
+        "cgroup-kill",
+        "1 into the run's cgroup.kill",
+        "put {cgroups}/belljar/{run}/cgroup.kill 1",
+        Enforcer::Dac,
+    )
+    .with_lsm(Came::Prevented(Enforcer::Dac, Verb::OpenWrite, "system"))
+    .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::OpenWrite, "system")),
+    power(
+        Group::Control,
+        "cgroup-of-ones-own",
+        "mkdir(2) in the call's cgroup",
+        "mkdir {cgroups}/belljar/{run}/mine",
+        Enforcer::Dac,
+    )
+    .with_lsm(Came::Prevented(Enforcer::BpfLsm, Verb::Create, "system"))
+    .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::Create, "system")),
+];
