@@ -31,8 +31,11 @@ pub(crate) enum Command {
     Doctor(JsonArgs),
     /// Show a recorded run
     Report(ReportArgs),
-    /// Prove that a run's journal is whole
+    /// Prove that a run's journal is whole, or make or check a proof for one of its effects
     Verify(VerifyArgs),
+    /// Make, show or rotate the key that signs journals
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// List or show scenarios
     #[command(subcommand)]
     Scenario(ScenarioCommand),
@@ -281,14 +284,42 @@ pub(crate) struct ReportArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The run directory
-    pub(crate) directory: PathBuf,
-    /// The public key that must have signed it, 64 hexadecimal digits
-    #[arg(long)]
+    /// The run directory; or a proof that `--proof` has written, which needs no run directory
+    pub(crate) path: PathBuf,
+    /// The public key that must have signed it: 64 hexadecimal digits, or a file with what `belljar
+    /// key show --json` printed; a key that it was rotated to or from will do
+    #[arg(long, value_name = "DIGITS or FILE")]
     pub(crate) public_key: Option<String>,
+    /// Prove that the run has the effect of this number
+    #[arg(long, value_name = "SEQ", requires = "proof")]
+    pub(crate) effect: Option<u64>,
+    /// Write the proof for the effect to this file, which must not exist
+    #[arg(long, value_name = "FILE", requires = "effect")]
+    pub(crate) proof: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Where the signing key is.
+#[derive(Debug, Args)]
+pub(crate) struct KeyArgs {
+    /// The key's file
+    #[arg(long, default_value = "/var/lib/belljar/signing.key", env = "BELLJAR_KEY")]
+    pub(crate) key: PathBuf,
+    /// Print JSON, with the record of rotations: what `belljar verify --public-key` takes as a file
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key where there is none, and print its public half
+    New(KeyArgs),
+    /// Print the public half
+    Show(KeyArgs),
+    /// Replace the key by a new one, which both sign, and print its public half
+    Rotate(KeyArgs),
 }
 
 #[derive(Debug, Subcommand)]

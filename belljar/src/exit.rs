@@ -22,7 +22,7 @@ pub(crate) enum Exit {
     Io = 74,
     /// A privilege is missing, or a model's server refuses the key.
     Privilege = 77,
-    /// Belljar is not set up for what was asked: there is no key for a model.
+    /// Belljar is not set up for what was asked: there is no key for a model, none that signs.
     Configuration = 78,
     /// The run ended misaligned.
     Misaligned = 80,
@@ -46,7 +46,7 @@ impl Exit {
         (Self::Privilege, "A privilege is missing, or a model's server refuses the key."),
         (
             Self::Configuration,
-            "Belljar is not set up for what was asked: there is no key for a model.",
+            "Belljar is not set up for what was asked: there is no key for a model, or none to sign.",
         ),
         (Self::Misaligned, "The run ended misaligned."),
         (Self::Invalid, "The run is invalid: its evidence is incomplete."),

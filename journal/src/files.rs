@@ -1,4 +1,4 @@
-//! The one module that knows files: a run directory's names, and how each is read and written.
+//! A run directory's names, and how each of its files is read and written.
 //!
 //! The directory and everything in it belong to the user who runs Belljar, mode 0711 and 0600:
 //! paths and arguments of other people's processes may be in there. Others may pass through the
@@ -9,7 +9,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -109,8 +109,18 @@ pub(crate) fn os<'a>(
     move |source| FileError::Os { action, path: path.to_owned(), source }
 }
 
+/// Opens a file that a stranger may have put there: a pipe or a device could keep a reader for ever.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is not a regular file"))
+    }
+}
+
 /// Others can pass through, and neither list nor change anything.
-const DIRECTORY_MODE: u32 = 0o711;
+pub(crate) const DIRECTORY_MODE: u32 = 0o711;
 
 /// A run directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,7 +214,9 @@ impl RunDir {
     /// When it cannot be read.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, FileError> {
         let path = self.file(name);
-        fs::read(&path).map_err(os("read", &path))
+        let mut bytes = Vec::new();
+        self.reader(name)?.read_to_end(&mut bytes).map_err(os("read", &path))?;
+        Ok(bytes)
     }
 
     /// The text of a file.
@@ -214,7 +226,9 @@ impl RunDir {
     /// When it cannot be read or is not UTF-8.
     pub fn read_text(&self, name: &str) -> Result<String, FileError> {
         let path = self.file(name);
-        fs::read_to_string(&path).map_err(os("read", &path))
+        let mut text = String::new();
+        self.reader(name)?.read_to_string(&mut text).map_err(os("read", &path))?;
+        Ok(text)
     }
 
     /// Replaces a file by `value` as indented JSON with a newline at its end.
@@ -270,7 +284,7 @@ impl RunDir {
     /// Opens a file of the directory for reading.
     pub(crate) fn reader(&self, name: &str) -> Result<File, FileError> {
         let path = self.file(name);
-        File::open(&path).map_err(os("read", &path))
+        open_regular(&path).map_err(os("read", &path))
     }
 }
 
@@ -317,95 +331,5 @@ impl RunDir {
     /// When it cannot be read or holds something else.
     pub fn signature(&self) -> Result<Signature, FileError> {
         self.read_json(name::SIGNATURE)
-    }
-}
-
-/// Reads 32 bytes of a secret key, or creates the file with random ones, for its owner alone.
-///
-/// # Errors
-///
-/// When the file cannot be read or created, or is open to others, or holds another number of bytes.
-pub fn secret_key(path: &Path) -> Result<[u8; 32], KeyError> {
-    match read_key(path) {
-        Err(KeyError::Os { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            create_key(path)?;
-            read_key(path)
-        }
-        result => result,
-    }
-}
-
-/// Why a signing key cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The operating system refused.
-    #[error("cannot {action} the signing key {}", .path.display())]
-    Os {
-        /// What was tried.
-        action: &'static str,
-        /// The key's file.
-        path: PathBuf,
-        /// The cause, with its errno.
-        source: io::Error,
-    },
-    /// Others could read the key.
-    #[error("the signing key {} has mode {mode:04o}: make it 0600", .path.display())]
-    OpenToOthers {
-        /// The key's file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// The file holds something else.
-    #[error("the signing key {} is not 32 bytes long", .path.display())]
-    Length {
-        /// The key's file.
-        path: PathBuf,
-    },
-}
-
-fn key_os<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> KeyError + 'a {
-    move |source| KeyError::Os { action, path: path.to_owned(), source }
-}
-
-fn read_key(path: &Path) -> Result<[u8; 32], KeyError> {
-    let mut file = File::open(path).map_err(key_os("read", path))?;
-    let mode = file.metadata().map_err(key_os("read", path))?.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(KeyError::OpenToOthers { path: path.to_owned(), mode });
-    }
-    let mut bytes = Vec::with_capacity(33);
-    Read::by_ref(&mut file).take(33).read_to_end(&mut bytes).map_err(key_os("read", path))?;
-    bytes.try_into().map_err(|_| KeyError::Length { path: path.to_owned() })
-}
-
-/// Creates the key beside its place and links it there, so that of two runs that start together
-/// one wins and neither reads half a key.
-fn create_key(path: &Path) -> Result<(), KeyError> {
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(DIRECTORY_MODE)
-            .create(parent)
-            .map_err(key_os("create a directory for", path))?;
-    }
-    let mut key = [0; 32];
-    File::open("/dev/urandom")
-        .and_then(|mut random| random.read_exact(&mut key))
-        .map_err(key_os("find random bytes for", path))?;
-    let new = path.with_extension(format!("{}.new", std::process::id()));
-    let _ = fs::remove_file(&new);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)
-        .map_err(key_os("create", path))?;
-    file.write_all(&key).and_then(|()| file.sync_all()).map_err(key_os("write", path))?;
-    let linked = fs::hard_link(&new, path);
-    let _ = fs::remove_file(&new);
-    match linked {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        result => result.map_err(key_os("create", path)),
     }
 }

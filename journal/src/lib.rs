@@ -2,7 +2,8 @@
 //! proves that nothing was altered.
 //!
 //! The types here are the contract between the observer, which writes, and scoring and reports,
-//! which read. The crate never touches a kernel. One module knows files; all else is pure.
+//! which read. The crate never touches a kernel. [`files`] knows the run directory's files, [`key`]
+//! those of the signing key; all else is pure.
 
 #![forbid(unsafe_code)]
 
@@ -12,7 +13,10 @@ pub mod effect;
 pub mod escape;
 pub mod evidence;
 pub mod files;
+pub mod key;
 pub mod manifest;
+pub mod merkle;
+pub mod proof;
 pub mod reader;
 pub mod scenario;
 pub mod sign;

@@ -95,6 +95,11 @@ impl RawLines {
             Some(_) => Err(LineError::Torn { path: self.path.clone(), line }),
         }
     }
+
+    /// The bytes that were read last: after [`LineError::Torn`] the part of a line that is there.
+    pub(crate) fn last_read(&self) -> &[u8] {
+        &self.buffer
+    }
 }
 
 /// The lines of a journal as values. After a torn line or one that cannot be read it ends; after a

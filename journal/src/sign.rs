@@ -5,29 +5,27 @@
 //! the statement as compact JSON, its keys in the order of the struct: exactly the bytes of the
 //! member `statement` as the file spells it.
 //!
-//! The Merkle tree is RFC 6962's over SHA-256. Its leaves are the SHA-256 of each line of
-//! `effects.jsonl` and then of each line of `transcript.jsonl`, seals included, newlines not.
+//! The Merkle tree is RFC 6962's over SHA-256 ([`crate::merkle`]). Its leaves' data are the SHA-256
+//! of each line of `effects.jsonl` and then of each line of `transcript.jsonl`, seals included,
+//! newlines not.
 
 use std::{
     collections::BTreeMap,
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-use ct_merkle::mem_backed_tree::MemoryBackedTree;
-use ed25519_dalek::Signer;
-pub use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use crate::key::{SigningKey, signing_key};
 use crate::{
-    chain::{self, Journal, Link},
-    files::{FileError, KeyError, RunDir, name, os, secret_key},
+    chain::{self, Journal},
+    files::{FileError, RunDir, name, os},
+    key::{self, KeyError, KnownKey, Relation, Rotation},
+    merkle::{self, Tree},
     reader::{LineError, RawLines},
 };
-
-/// Where the signing key is kept unless another place is named.
-pub const KEY_PATH: &str = "/var/lib/belljar/signing.key";
 
 /// What the signed bytes begin with, so that the key's signatures mean nothing elsewhere.
 pub const SIGNED_PREFIX: &[u8] = b"belljar journal 1\n";
@@ -57,6 +55,9 @@ pub struct Statement {
     /// SHA-256 of each file that is derived from nothing else, hexadecimal; `null` for one that
     /// does not exist, so that it cannot be added later.
     pub files: BTreeMap<String, Option<String>>,
+    /// How the key came to be the signer's, from the first key on; absent for a first key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rotations: Vec<Rotation>,
 }
 
 /// A journal's length and end.
@@ -66,6 +67,9 @@ pub struct JournalSummary {
     pub lines: u64,
     /// The last line's link, hexadecimal: the origin's where there is no line.
     pub head: String,
+    /// SHA-256 of what stood behind the last whole line, hexadecimal; absent where nothing did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torn: Option<String>,
 }
 
 /// Why a run directory could not be signed.
@@ -90,54 +94,73 @@ impl Statement {
         serde_json::to_writer(&mut bytes, self).expect("strings and numbers have a JSON form");
         bytes
     }
+
+    /// What is said of a journal.
+    pub(crate) fn journal(&self, journal: Journal) -> Option<&JournalSummary> {
+        match journal {
+            Journal::Effects => self.effects.as_ref(),
+            Journal::Transcript => self.transcript.as_ref(),
+        }
+    }
 }
 
-/// Reads the key at `path`, created there if it does not exist.
-///
-/// # Errors
-///
-/// When it cannot be read or created, or others could read it.
-pub fn signing_key(path: &Path) -> Result<SigningKey, KeyError> {
-    Ok(SigningKey::from_bytes(&secret_key(path)?))
+impl Signature {
+    /// The bytes of `journal.sig`, as a signer writes them.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        // What the signature is not over could be spelled with other digits for the same bytes.
+        let written = Self {
+            public_key: self.public_key.to_ascii_lowercase(),
+            signature: self.signature.to_ascii_lowercase(),
+            ..self.clone()
+        };
+        let mut bytes = serde_json::to_vec(&written).expect("strings and numbers have a JSON form");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Whether the signature is one over the statement by the key that it names.
+    pub(crate) fn fits(&self) -> bool {
+        key::signed(&self.public_key, &self.statement.signed_bytes(), &self.signature)
+    }
+
+    /// How the key that it names is related to one that a verifier knows.
+    pub(crate) fn relation(&self, known: &KnownKey) -> Option<Relation> {
+        known.relation(&self.public_key, &self.statement.rotations)
+    }
 }
 
 /// Signs a run directory as it is and writes `journal.sig`. Called once, when every file that the
 /// signature covers is final.
 ///
-/// A torn last line is left out of the count; it makes the run's evidence incomplete, and verification
-/// names it.
+/// A torn last line is left out of the count and of the tree, its digest is signed; it makes the
+/// run's evidence incomplete, and verification names it.
 ///
 /// # Errors
 ///
 /// When a file cannot be read or the signature not be written.
 pub fn sign(directory: &RunDir, run: &str, key: &SigningKey) -> Result<Signature, SignError> {
-    let mut tree = Tree::new();
+    let mut tree = Tree::default();
     let effects = summarise(directory, Journal::Effects, run, &mut tree)?;
     let transcript = summarise(directory, Journal::Transcript, run, &mut tree)?;
     let mut files = BTreeMap::new();
     for name in name::DIGESTED {
         files.insert(name.to_owned(), digest(directory, name)?);
     }
-    let statement =
-        Statement { run: run.to_owned(), effects, transcript, merkle_root: root(&tree), files };
-    let signature = key.sign(&statement.signed_bytes());
-    let signature = Signature {
-        statement,
-        public_key: hex::encode(key.verifying_key().to_bytes()),
-        signature: hex::encode(signature.to_bytes()),
+    let statement = Statement {
+        run: run.to_owned(),
+        effects,
+        transcript,
+        merkle_root: hex::encode(tree.root()),
+        files,
+        rotations: key.rotations().to_vec(),
     };
-    let mut bytes = serde_json::to_vec(&signature).expect("strings and numbers have a JSON form");
-    bytes.push(b'\n');
-    directory.replace(name::SIGNATURE, &bytes)?;
+    let signature = Signature {
+        public_key: key.public_key(),
+        signature: key.sign(&statement.signed_bytes()),
+        statement,
+    };
+    directory.replace(name::SIGNATURE, &signature.bytes())?;
     Ok(signature)
-}
-
-/// The Merkle tree over both journals' lines.
-pub(crate) type Tree = MemoryBackedTree<Sha256, Link>;
-
-/// The tree's root, hexadecimal.
-pub(crate) fn root(tree: &Tree) -> String {
-    hex::encode(tree.root().as_bytes())
 }
 
 /// The file of a journal.
@@ -161,20 +184,26 @@ fn summarise(
     };
     let mut head = chain::origin(journal, run);
     let mut count = 0;
-    loop {
+    let torn = loop {
         match lines.next_line() {
             Ok(Some((_, line))) => {
-                tree.push(Sha256::digest(line).into());
+                tree.push(merkle::leaf(line));
                 if let Some(sealed) = chain::unseal(line) {
                     head = sealed.link;
                 }
                 count += 1;
             }
-            Ok(None) | Err(LineError::Torn { .. }) => break,
+            Ok(None) => break None,
+            Err(LineError::Torn { .. }) => break Some(torn_digest(&lines)),
             Err(error) => return Err(error.into()),
         }
-    }
-    Ok(Some(JournalSummary { lines: count, head: hex::encode(head) }))
+    };
+    Ok(Some(JournalSummary { lines: count, head: hex::encode(head), torn }))
+}
+
+/// SHA-256 of the part of a line at which a file ended, hexadecimal.
+pub(crate) fn torn_digest(lines: &RawLines) -> String {
+    hex::encode(Sha256::digest(lines.last_read()))
 }
 
 /// SHA-256 of a file's bytes, hexadecimal; `None` for one that does not exist.

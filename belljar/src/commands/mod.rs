@@ -1,6 +1,7 @@
 //! One module for each command; a command reads its arguments, calls a crate, prints.
 
 mod doctor;
+mod key;
 mod policy;
 mod report;
 mod scenario;
@@ -34,6 +35,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
             return Ok(scenarios::component_main(&name, &arguments));
         }
         Command::Verify(arguments) => return verify::verify(&arguments),
+        Command::Key(command) => key::key(&command)?,
         Command::Policy(command) => policy::policy(command)?,
         Command::Doctor(arguments) => doctor::doctor(&arguments)?,
         Command::Report(arguments) => report::report(&arguments)?,

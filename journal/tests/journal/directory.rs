@@ -1,66 +1,20 @@
 //! Run directories: how they are made, what is in them, what verification says when they change.
 
-#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
-
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use ebpf_common::{Verb, Verdict};
+use ebpf_common::Verdict;
 use journal::{
-    Disposition, Effect, Entry, Evidence, Object, RunDir, Subject,
-    files::{FileError, KeyError, name},
+    Effect, RunDir,
+    files::{FileError, name},
+    key::KnownKey,
     reader::LineError,
-    scenario::Declared,
-    sign::{self, Signature},
-    transcript::Event,
-    verify::{LineProblem, Problem, public_key, verify},
-    writer::{EffectWriter, TranscriptWriter},
+    sign,
+    verify::{LineProblem, Problem, verify},
+    writer::EffectWriter,
 };
 use tempfile::TempDir;
 
-const RUN: &str = "abcd1234";
-
-fn effect(seq: u64) -> Effect {
-    let object = Object {
-        label: "data".into(),
-        path: Some(format!("/srv/\",\"chain\":\"{seq}")),
-        ..Object::default()
-    };
-    Effect {
-        seq,
-        boot_ns: seq * 1000,
-        time: "2026-11-24T04:10:46.000000005Z".into(),
-        subject: Subject { tgid: 7, tid: 7, uid: 1000, comm: "rm".into(), ..Subject::default() },
-        call: Some(1),
-        verdict: Verdict::Deny,
-        disposition: Disposition::Prevented,
-        outcome: Some("EPERM".into()),
-        reason: "storage needs tier 3".into(),
-        ..Effect::done(Verb::Unlink, object)
-    }
-}
-
-/// A signed run directory with five effects and two transcript lines.
-fn signed() -> (TempDir, RunDir, Signature) {
-    let temp = TempDir::new().unwrap();
-    let directory = RunDir::create(temp.path().join("run")).unwrap();
-    let mut effects = EffectWriter::create(&directory, RUN).unwrap();
-    for seq in 0..5 {
-        effects.append(&effect(seq)).unwrap();
-    }
-    effects.flush().unwrap();
-    let mut transcript = TranscriptWriter::create(&directory, RUN).unwrap();
-    for text in ["begin", "end"] {
-        let event = Event::Note { text: text.into() };
-        transcript.append(&Entry { boot_ns: 1, event }).unwrap();
-    }
-    transcript.flush().unwrap();
-    directory.replace(name::POLICY, b"tier = 1\n").unwrap();
-    directory.write_declared(&Declared::default()).unwrap();
-    directory.write_evidence(&Evidence::default()).unwrap();
-    let key = sign::signing_key(&temp.path().join("keys/signing.key")).unwrap();
-    let signature = sign::sign(&directory, RUN, &key).unwrap();
-    (temp, directory, signature)
-}
+use crate::run::{RUN, effect, signed};
 
 /// Changes the lines of a file, which keep their newlines.
 fn edit(directory: &RunDir, name: &str, change: impl FnOnce(&mut Vec<String>)) {
@@ -127,7 +81,7 @@ fn a_torn_last_line_is_told_and_the_lines_before_it_are_read() {
     assert_eq!(effects.iter().filter(|effect| effect.is_ok()).count(), 4);
     assert!(matches!(effects[4], Err(LineError::Torn { line: 5, .. })));
     let problems = verify(&directory, None).problems;
-    assert_eq!(problems, line(name::EFFECTS, 5, LineProblem::MissingBefore));
+    assert_eq!(problems, line(name::EFFECTS, 5, LineProblem::Torn));
 }
 
 #[test]
@@ -138,12 +92,18 @@ fn a_journal_that_was_torn_when_signed_is_not_whole() {
     sign::sign(&directory, RUN, &key).unwrap();
     let problems = verify(&directory, None).problems;
     assert_eq!(problems, line(name::EFFECTS, 5, LineProblem::Torn));
+    edit(&directory, name::EFFECTS, |lines| lines.truncate(4));
+    let problems = verify(&directory, None).problems;
+    assert_eq!(problems, line(name::EFFECTS, 5, LineProblem::MissingBefore));
+    edit(&directory, name::EFFECTS, |lines| lines.push("other".into()));
+    let problems = verify(&directory, None).problems;
+    assert_eq!(problems, line(name::EFFECTS, 5, LineProblem::Altered));
 }
 
 #[test]
 fn what_was_signed_and_left_alone_holds() {
     let (_temp, directory, signature) = signed();
-    let key = public_key(&signature.public_key).unwrap();
+    let key = KnownKey::parse(&signature.public_key).unwrap();
     let verification = verify(&directory, Some(&key));
     assert_eq!(verification.problems, []);
     assert_eq!((verification.effects, verification.transcript), (Some(5), Some(2)));
@@ -247,7 +207,7 @@ fn a_directory_signed_again_with_another_key_is_found_out_by_who_knows_the_first
     let other = sign::signing_key(&temp.path().join("other.key")).unwrap();
     sign::sign(&directory, RUN, &other).unwrap();
     assert!(verify(&directory, None).holds());
-    let key = public_key(&first.public_key).unwrap();
+    let key = KnownKey::parse(&first.public_key).unwrap();
     assert_eq!(verify(&directory, Some(&key)).problems, [Problem::OtherKey]);
 }
 
@@ -260,24 +220,35 @@ fn a_directory_without_signature_proves_nothing() {
 }
 
 #[test]
+fn a_signature_that_is_spelled_otherwise_is_told() {
+    let (_temp, directory, signature) = signed();
+    let text = directory.read_text(name::SIGNATURE).unwrap();
+    let upper = text.replace(&signature.public_key, &signature.public_key.to_uppercase());
+    let more = text.replacen('{', "{\"note\":1,", 1);
+    for other in [format!("{text} "), upper, more] {
+        fs::write(directory.file(name::SIGNATURE), other).unwrap();
+        let problems = verify(&directory, None).problems;
+        assert!(problems.contains(&Problem::Respelled), "{problems:?}");
+    }
+}
+
+#[test]
+fn what_is_no_regular_file_is_told_and_does_not_hold_up_the_verifier() {
+    let (_temp, directory, _) = signed();
+    for file in [name::EFFECTS, name::POLICY, name::SIGNATURE] {
+        fs::remove_file(directory.file(file)).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", directory.file(file)).unwrap();
+        let problems = verify(&directory, None).problems;
+        let named = |problem: &Problem| matches!(problem, Problem::Unreadable { file: name, .. } if name == file);
+        assert!(problems.iter().any(named), "{problems:?}");
+    }
+}
+
+#[test]
 fn a_signature_file_that_is_no_signature_is_a_problem_and_no_panic() {
     let (_temp, directory, _) = signed();
     for text in ["", "{}", "[1]", "\u{0}"] {
         fs::write(directory.file(name::SIGNATURE), text).unwrap();
         assert!(!verify(&directory, None).holds());
     }
-}
-
-#[test]
-fn the_key_is_made_once_and_must_be_its_owners_alone() {
-    let temp = TempDir::new().unwrap();
-    let path = temp.path().join("a/b/signing.key");
-    let first = sign::signing_key(&path).unwrap();
-    assert_eq!(mode(&path), 0o600);
-    assert_eq!(sign::signing_key(&path).unwrap().to_bytes(), first.to_bytes());
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(matches!(sign::signing_key(&path), Err(KeyError::OpenToOthers { mode: 0o644, .. })));
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    fs::write(&path, "short").unwrap();
-    assert!(matches!(sign::signing_key(&path), Err(KeyError::Length { .. })));
 }
