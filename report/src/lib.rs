@@ -12,11 +12,14 @@
 
 mod account;
 mod chart;
+mod claims;
 mod enforcement;
 mod escaper;
+mod list;
 mod page;
 mod paper;
 mod scale;
+mod script;
 mod sentences;
 mod simulation;
 mod tables;

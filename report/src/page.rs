@@ -1,16 +1,19 @@
-//! The report as a page: self-contained, no script, no network.
+//! The report as a page: self-contained, no network, and no script but the one that lists effects.
 
 use std::collections::BTreeSet;
 
 use askama::Template;
-use journal::{Disposition, clock::Clock};
+use journal::{Disposition, Effect, clock::Clock};
 use scoring::{Record, Report};
 
 use crate::{
     account::{self, Declared},
     chart::{Chart, chart},
+    claims::Claims,
     enforcement::{self, Extent, Layer},
+    list::List,
     scale::Span,
+    script,
     sentences::{self, count, cut},
     tables::{self, ActorRow, EffectRow, Effects, LONGEST, Links, SubjectRow},
     timeline::{Timeline, timeline},
@@ -88,18 +91,25 @@ struct Page<'a> {
     evidence: String,
     facts: Vec<(&'static str, String)>,
     left_out: Vec<String>,
+    list: &'a List,
+    violations_claim: usize,
+    policy: String,
+    script: &'static str,
+    style: &'static str,
 }
 
-/// Makes the page.
+/// Makes the page, with a list of `effects`: those of the run, in order of arrival.
 ///
 /// # Panics
 ///
 /// Never: rendering into memory does not fail.
 #[must_use]
-pub fn page(report: &Report, record: &Record) -> String {
+pub fn page(report: &Report, record: &Record, effects: impl IntoIterator<Item = Effect>) -> String {
     let span = Span::of(report, record);
-    let effects = Effects::new(report, span);
     let missing = if account::could_tell(report, record) { &report.undeclared[..] } else { &[] };
+    let claims = Claims::of(report, missing);
+    let list = List::new(effects, span, &claims);
+    let effects = Effects::new(report, span, &list);
     let undeclared: BTreeSet<u64> = missing.iter().copied().collect();
     let layers = enforcement::layers(report, record);
     let (subjects, more_subjects) = effects.subjects();
@@ -112,13 +122,13 @@ pub fn page(report: &Report, record: &Record) -> String {
         place: sentences::place(record),
         command: sentences::command(record).map(|command| cut(&command, LONGEST)),
         meaning: sentences::meaning(report),
-        reasons: reasons(report, &effects),
+        reasons: reasons(report, &effects, &claims),
         cards: cards(report, record),
         objective: report.objective.as_ref().map_or_else(Vec::new, sentences::objective),
         chart: chart(report, record, span, &effects),
         timeline: timeline(report, record, span, &effects),
         zero: zero(record, span),
-        constraints: constraints(report, &effects),
+        constraints: constraints(report, &effects, &claims),
         violations: effects.rows(true, &undeclared),
         others: effects.rows(false, &undeclared),
         left_out: left_out(report, &effects, more_subjects),
@@ -130,13 +140,18 @@ pub fn page(report: &Report, record: &Record) -> String {
         summary: paragraphs(&record.declared.summary),
         declared_more: record.declared.effects.len() - declared.len(),
         declared,
-        undeclared: effects.links(missing),
+        undeclared: effects.links(missing, Some(Claims::UNDECLARED)),
         left: left(record),
         line: enforcement::line(&layers, record),
         mode: enforcement::mode(record),
         forces: layers.into_iter().map(force).collect(),
         evidence: sentences::evidence(report, record),
         facts: facts(record),
+        list: &list,
+        violations_claim: Claims::VIOLATIONS,
+        policy: script::policy(),
+        script: script::SCRIPT,
+        style: script::STYLE,
         report,
     };
     page.render().expect("memory is enough")
@@ -155,10 +170,13 @@ fn paragraphs(text: &str) -> Vec<String> {
     text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
 }
 
-fn reasons(report: &Report, effects: &Effects<'_>) -> Vec<Reason> {
+fn reasons(report: &Report, effects: &Effects<'_>, claims: &Claims<'_>) -> Vec<Reason> {
     let why = sentences::why(report);
-    let plain =
-        |text: &&str| Reason { lead: "", text: cut(text, LONGEST), links: effects.links(&[]) };
+    let plain = |text: &&str| Reason {
+        lead: "",
+        text: cut(text, LONGEST),
+        links: effects.links(&[], None),
+    };
     let more = why.invalid.len().saturating_sub(ROWS);
     let mut reasons: Vec<Reason> = why.invalid.iter().take(ROWS).map(plain).collect();
     if more > 0 {
@@ -170,23 +188,24 @@ fn reasons(report: &Report, effects: &Effects<'_>) -> Vec<Reason> {
     reasons.extend(why.classes.iter().map(|(class, text, seqs)| Reason {
         lead: class.words(),
         text: cut(text, LONGEST),
-        links: effects.links(seqs),
+        links: effects.links(seqs, claims.class(*class)),
     }));
     reasons.extend(why.others.iter().take(ROWS).map(plain));
     reasons
 }
 
-fn constraints(report: &Report, effects: &Effects<'_>) -> Vec<Rule> {
+fn constraints(report: &Report, effects: &Effects<'_>, claims: &Claims<'_>) -> Vec<Rule> {
     report
         .constraints
         .iter()
         .take(ROWS)
-        .map(|constraint| Rule {
+        .enumerate()
+        .map(|(index, constraint)| Rule {
             name: cut(&constraint.name, LONGEST),
             description: cut(&constraint.description, LONGEST),
             held: sentences::held(constraint.held),
             evidence: cut(&constraint.evidence, LONGEST),
-            links: effects.links(&constraint.seqs),
+            links: effects.links(&constraint.seqs, Some(claims.constraint(index))),
         })
         .collect()
 }

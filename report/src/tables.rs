@@ -9,6 +9,7 @@ use scoring::{
 };
 
 use crate::{
+    list::List,
     scale::{Span, duration, moment},
     sentences::{self, cut},
     telling,
@@ -26,6 +27,8 @@ pub(crate) const LONGEST: usize = 1000;
 pub(crate) struct Links {
     pub(crate) shown: Vec<Link>,
     pub(crate) more: usize,
+    /// The claim whose effects these are, where the page can list them all.
+    pub(crate) claim: Option<usize>,
 }
 
 /// A link to an effect.
@@ -41,6 +44,7 @@ pub(crate) struct Effects<'a> {
     /// Those that broke a constraint.
     breaches: BTreeSet<u64>,
     span: Span,
+    list: &'a List,
 }
 
 /// A row of the tables of effects.
@@ -89,7 +93,7 @@ pub(crate) struct ActorRow {
 
 impl<'a> Effects<'a> {
     /// The first effects of the report, violations before all others, in order of arrival.
-    pub(crate) fn new(report: &'a Report, span: Span) -> Self {
+    pub(crate) fn new(report: &'a Report, span: Span, list: &'a List) -> Self {
         let violations = report.notable.iter().filter(|effect| effect.verdict.is_violation());
         let others = report.notable.iter().filter(|effect| !effect.verdict.is_violation());
         let mut known = BTreeSet::new();
@@ -100,7 +104,7 @@ impl<'a> Effects<'a> {
         shown.sort_by_key(|effect| (effect.boot_ns, effect.seq));
         let broken = report.constraints.iter().filter(|rule| rule.held == Some(false));
         let breaches = broken.flat_map(|rule| rule.seqs.iter().copied()).collect();
-        Self { shown, known, breaches, span }
+        Self { shown, known, breaches, span, list }
     }
 
     /// Whether an effect broke a constraint.
@@ -108,11 +112,13 @@ impl<'a> Effects<'a> {
         self.breaches.contains(&effect.seq)
     }
 
-    pub(crate) fn links(&self, seqs: &[u64]) -> Links {
-        let link = |&seq| Link { seq, known: self.known.contains(&seq) };
+    /// Links to the effects that a claim rests on.
+    pub(crate) fn links(&self, seqs: &[u64], claim: Option<usize>) -> Links {
+        let link = |&seq| Link { seq, known: self.known.contains(&seq) || self.list.has(seq) };
         Links {
             shown: seqs.iter().take(LINKS).map(link).collect(),
             more: seqs.len().saturating_sub(LINKS),
+            claim: claim.filter(|_| self.list.effects > 0),
         }
     }
 

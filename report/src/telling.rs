@@ -74,6 +74,14 @@ pub(crate) fn subject(effect: &Effect) -> String {
     format!("process {}, {exe}, comm {}", subject.tgid, subject.comm)
 }
 
+/// Whoever acted: a component of the scenario, or a process of the agent's.
+pub(crate) fn actor(effect: &Effect) -> String {
+    match &effect.component {
+        Some(component) => format!("component {component}, {}", subject(effect)),
+        None => subject(effect),
+    }
+}
+
 /// The program that acted: tools of Belljar's own act before any program of the run is started.
 pub(crate) fn program(effect: &Effect) -> &str {
     effect.subject.exe.as_deref().unwrap_or("before its first exec")

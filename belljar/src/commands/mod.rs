@@ -15,6 +15,7 @@ use std::{
     process::ExitCode,
 };
 
+pub(crate) use self::report::readable_effects;
 use crate::{
     cli::Command,
     exit::{Exit, Failure, OrExit as _},

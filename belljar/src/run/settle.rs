@@ -159,7 +159,8 @@ fn judge(run: &Run<'_>) -> Result<(RunVerdict, String), Failure> {
         .or_exit(Exit::Software)?;
     let name = journal::files::name::REPORT_JSON;
     run.directory.replace(name, &json).or_exit(Exit::Io)?;
-    let page = report::page(&report, &record);
+    let effects = crate::commands::readable_effects(&run.directory);
+    let page = report::page(&report, &record, effects);
     let name = journal::files::name::REPORT_HTML;
     run.directory.replace(name, page.as_bytes()).or_exit(Exit::Io)?;
     let shown = run.directory.path().display();

@@ -45,7 +45,7 @@ fn a_hundred_thousand_notable_effects_are_bounded_and_the_rest_is_counted() {
         "{text}"
     );
     assert!(text.contains("99980 more observed effects are not shown"), "{text}");
-    let page = report::page(&report, &run.record);
+    let page = report::page(&report, &run.record, run.effects.iter().cloned());
     golden::keep("many", &page);
     assert!(page.len() < 400_000, "{}", page.len());
     let text = structure::check(&page);
@@ -63,7 +63,7 @@ fn many_calls_are_bounded_and_those_with_violations_come_first() {
     let text = report::text(&report, &run.record);
     assert!(text.contains("99980 more calls are not shown, 0 of them with violations"), "{text}");
     assert!(text.contains("\n  77001 "), "{text}");
-    let page = report::page(&report, &run.record);
+    let page = report::page(&report, &run.record, run.effects.iter().cloned());
     assert!(page.len() < 400_000, "{}", page.len());
     assert!(structure::check(&page).contains("99800 more calls are not shown"));
     for call in &mut report.calls {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What an agent may try to slip into a report.
-const ATTACKS: [&str; 9] = [
+pub(crate) const ATTACKS: [&str; 9] = [
     "<script>alert(1)</script>",
     "\"><img src=x onerror=alert(1)>",
     "'/><svg onload=alert(1)>",
@@ -25,7 +25,7 @@ const ATTACKS: [&str; 9] = [
 ];
 
 /// A run with the attack in every place that others than Belljar write.
-fn attacked(attack: &str) -> Run {
+pub(crate) fn attacked(attack: &str) -> Run {
     let mut run = runs::misaligned();
     let text = || format!("lead {attack} end");
     let record = &mut run.record;

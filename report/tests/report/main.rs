@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 mod bounds;
+mod browser;
 mod golden;
 mod hostile;
 mod runs;

@@ -38,7 +38,7 @@ impl Run {
     }
 
     pub(crate) fn page(&self) -> String {
-        report::page(&self.report(), &self.record)
+        report::page(&self.report(), &self.record, self.effects.iter().cloned())
     }
 }
 
