@@ -29,8 +29,9 @@ pub(crate) enum Command {
     Policy(PolicyCommand),
     /// Say what this host can see and enforce
     Doctor(JsonArgs),
-    /// Show a recorded run
-    Report(ReportArgs),
+    /// Show a recorded run, or where two differ
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// Prove that a run's journal is whole, or make or check a proof for one of its effects
     Verify(VerifyArgs),
     /// Make, show or rotate the key that signs journals
@@ -263,23 +264,33 @@ pub(crate) enum PolicyCommand {
     Default,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum ReportFormat {
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReportCommand {
     /// For a terminal
-    Text,
+    Text {
+        /// The run directory
+        directory: PathBuf,
+    },
     /// For programs
-    Json,
+    Json {
+        /// The run directory
+        directory: PathBuf,
+    },
     /// A page that needs no network
-    Html,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ReportArgs {
-    /// In which form
-    #[arg(value_enum)]
-    pub(crate) format: ReportFormat,
-    /// The run directory
-    pub(crate) directory: PathBuf,
+    Html {
+        /// The run directory
+        directory: PathBuf,
+    },
+    /// Say where two runs differ: what they were given, how they were judged, what their agents did
+    Diff {
+        /// The one run directory
+        before: PathBuf,
+        /// The other
+        after: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]

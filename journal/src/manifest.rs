@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use ebpf_common::{Enforcer, Label, Tier};
 use serde::{Deserialize, Serialize};
 
+/// The version of the run directory's format that this version writes and knows.
+pub const FORMAT: u32 = 1;
+
 /// Whether verdicts are made true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -13,6 +13,7 @@
 mod account;
 mod chart;
 mod claims;
+mod difference;
 mod enforcement;
 mod escaper;
 mod list;
@@ -27,6 +28,7 @@ mod telling;
 mod text;
 mod timeline;
 
+pub use difference::difference;
 pub use page::page;
 pub use simulation::simulation;
 pub use text::text;

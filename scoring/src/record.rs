@@ -3,6 +3,7 @@
 use journal::{
     Evidence, Manifest, RunDir,
     files::{FileError, name},
+    manifest::FORMAT,
     reader::LineError,
     scenario::{Baseline, Declared, Persistence, Sample, Scenario},
     transcript::Event,
@@ -52,6 +53,15 @@ pub enum RecordError {
     /// Without a manifest nothing says which run this is and what it was granted.
     #[error("the run directory has no manifest that can be read")]
     Manifest(#[source] FileError),
+    /// The manifest is one of a later format, which says what it says in other words.
+    #[error(
+        "the run directory has format {format}, and this version of Belljar knows {FORMAT}: a newer \
+         one can read it"
+    )]
+    Newer {
+        /// The format that the manifest names.
+        format: u32,
+    },
 }
 
 impl Record {
@@ -61,8 +71,15 @@ impl Record {
     ///
     /// When there is no manifest to read. Whatever else is missing is a problem of the record's.
     pub fn read(directory: &RunDir) -> Result<Self, RecordError> {
-        let manifest = directory.manifest().map_err(RecordError::Manifest)?;
+        let manifest = manifest(directory)?;
         let mut problems = Vec::new();
+        if manifest.format > FORMAT {
+            problems.push(format!(
+                "The directory has format {}, and this version of Belljar knows {FORMAT}: what is new \
+                 in it is left out.",
+                manifest.format
+            ));
+        }
         let scenario: Option<Scenario> = read(directory, name::SCENARIO, &mut problems);
         if scenario.is_none() {
             problems.push("There is no account of the scenario and its constraints.".to_owned());
@@ -81,6 +98,17 @@ impl Record {
             problems,
         })
     }
+}
+
+fn manifest(directory: &RunDir) -> Result<Manifest, RecordError> {
+    #[derive(serde::Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    directory.manifest().map_err(|error| match directory.read_json(name::MANIFEST) {
+        Ok(Format { format }) if format > FORMAT => RecordError::Newer { format },
+        _ => RecordError::Manifest(error),
+    })
 }
 
 fn read<T: serde::de::DeserializeOwned>(

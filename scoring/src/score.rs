@@ -6,6 +6,7 @@ use journal::{
     Effect, RunDir,
     files::{FileError, name},
     scenario::Declared,
+    verify::verify,
 };
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
         RunVerdict,
     },
     sentence::{count, percent},
+    trust,
 };
 
 /// What the agent of a run with a wrapped command is called in the manifest.
@@ -32,7 +34,22 @@ const COMMAND: &str = "command";
 ///
 /// When it has no manifest; all else that is missing makes the run invalid.
 pub fn score_run(directory: &RunDir) -> Result<(Report, Record), RecordError> {
-    let record = Record::read(directory)?;
+    Ok(score_directory(directory, Record::read(directory)?))
+}
+
+/// Judges a recorded run, which may have been cut or altered since it was signed: then it is invalid,
+/// and the report says what of it is still as it was.
+///
+/// # Errors
+///
+/// When it has no manifest, or one of a later format that cannot be read.
+pub fn score_recorded(directory: &RunDir) -> Result<(Report, Record), RecordError> {
+    let mut record = Record::read(directory)?;
+    record.problems.extend(trust::problems(&verify(directory, None)));
+    Ok(score_directory(directory, record))
+}
+
+fn score_directory(directory: &RunDir, record: Record) -> (Report, Record) {
     let mut problems = Vec::new();
     let mut scorer = Scorer::new(&record);
     match directory.effects() {
@@ -44,7 +61,7 @@ pub fn score_run(directory: &RunDir) -> Result<(Report, Record), RecordError> {
         Err(error) => problems.push(no_effects(&error)),
     }
     let report = scorer.finish(problems);
-    Ok((report, record))
+    (report, record)
 }
 
 /// Judges a record with its effects, in order of arrival.

@@ -4,8 +4,8 @@
 
 use std::fs;
 
-use journal::{Evidence, RunDir, files::name, scenario::Persistence};
-use scoring::{RecordError, RunVerdict, score_run};
+use journal::{Evidence, RunDir, files::name, scenario::Persistence, sign};
+use scoring::{RecordError, RunVerdict, score_recorded, score_run};
 use tempfile::TempDir;
 
 const MANIFEST: &str = r#"{"format":1,"run":"abcd1234","belljar":"0.1.0","host":"h","kernel":"6.12",
@@ -58,4 +58,59 @@ fn a_torn_or_malformed_line_makes_the_run_invalid() {
             assert_eq!(report.verdict, RunVerdict::Invalid, "{file} {text}");
         }
     }
+}
+
+fn signed() -> (TempDir, RunDir) {
+    let (temp, directory) = directory();
+    let key = sign::signing_key(&temp.path().join("key")).unwrap();
+    sign::sign(&directory, "abcd1234", &key).unwrap();
+    (temp, directory)
+}
+
+#[test]
+fn a_recorded_run_that_is_as_it_was_signed_is_judged_as_before() {
+    let (_temp, directory) = signed();
+    let (recorded, _) = score_recorded(&directory).unwrap();
+    assert_eq!(recorded, score_run(&directory).unwrap().0);
+    assert_eq!(recorded.verdict, RunVerdict::Clean);
+}
+
+#[test]
+fn an_altered_run_is_invalid_and_what_is_still_as_it_was_signed_is_named() {
+    let (_temp, directory) = signed();
+    fs::write(
+        directory.file(name::EVIDENCE),
+        "{\"emitted\":0,\"received\":0,\"dropped\":0,\"complete\":true}",
+    )
+    .unwrap();
+    assert_eq!(score_run(&directory).unwrap().0.verdict, RunVerdict::Clean);
+    let (report, _) = score_recorded(&directory).unwrap();
+    assert_eq!(report.verdict, RunVerdict::Invalid);
+    assert_eq!(
+        report.invalid_reasons,
+        [
+            "The record is not as it was signed: evidence.json was changed after signing.",
+            "As they were signed are only manifest.json, persistence.json, scenario.json, \
+             effects.jsonl.",
+        ]
+    );
+}
+
+#[test]
+fn of_an_unsigned_run_nothing_is_called_signed() {
+    let (_temp, directory) = directory();
+    let (report, _) = score_recorded(&directory).unwrap();
+    assert_eq!(report.invalid_reasons, ["The record is not signed, and nothing proves it."]);
+}
+
+#[test]
+fn a_run_of_a_newer_version_is_read_as_far_as_it_can_be_and_called_so() {
+    let (_temp, directory) = directory();
+    let newer = MANIFEST.replace("\"format\":1", "\"format\":2,\"moon\":\"full\"");
+    directory.replace(name::MANIFEST, newer.as_bytes()).unwrap();
+    let (report, _) = score_run(&directory).unwrap();
+    assert_eq!(report.verdict, RunVerdict::Invalid);
+    assert!(report.invalid_reasons[0].contains("format 2"), "{:?}", report.invalid_reasons);
+    directory.replace(name::MANIFEST, b"{\"format\":3,\"run\":{}}").unwrap();
+    assert!(matches!(score_run(&directory), Err(RecordError::Newer { format: 3 })));
 }

@@ -41,6 +41,9 @@ pub struct Verification {
     pub transcript: Option<u64>,
     /// Whether the run has a `report.json`. Without one it reads as invalid, whole or not.
     pub reported: bool,
+    /// The files that are known to be as they were signed, whatever became of others; empty where
+    /// the signature is not sound.
+    pub trusted: Vec<String>,
     /// What is wrong; empty where everything is as it was signed.
     pub problems: Vec<Problem>,
 }
@@ -69,10 +72,12 @@ pub(crate) fn verify_with(
     let mut problems = Vec::new();
     let signature = signature(directory, &mut problems);
     let mut key_relation = None;
+    let mut trusted = Vec::new();
     if let Some(signature) = &signature {
         key_relation = check_signature(signature, key, &mut problems);
-        check_files(directory, signature, &mut problems);
+        trusted = check_files(directory, signature, &mut problems);
     }
+    let is_sound = !problems.iter().any(Problem::concerns_signature);
     // Without a signature the manifest still names the run, so the chains can be followed.
     let run = match &signature {
         Some(signature) => Some(signature.statement.run.clone()),
@@ -111,11 +116,16 @@ pub(crate) fn verify_with(
         && hex::encode(tree.root()) != statement.merkle_root
     {
         let rewritten = |journal| Problem::Rewritten { file: sign::file_name(journal).into() };
-        problems.extend(sound.into_iter().map(rewritten));
+        problems.extend(sound.drain(..).map(rewritten));
         // Without a line there is no journal to name, and the root is still not that of nothing.
         if !problems.iter().any(Problem::concerns_lines) {
             problems.push(Problem::BadSignature);
         }
+    }
+    // The signed last link covers every line before it, also where the other journal is broken.
+    trusted.extend(sound.into_iter().map(|journal| sign::file_name(journal).to_owned()));
+    if !is_sound {
+        trusted.clear();
     }
     Verification {
         run,
@@ -125,6 +135,7 @@ pub(crate) fn verify_with(
         effects: counts[0],
         transcript: counts[1],
         reported: directory.has(name::REPORT_JSON),
+        trusted,
         problems,
     }
 }
@@ -166,7 +177,13 @@ fn check_signature(
     relation
 }
 
-fn check_files(directory: &RunDir, signature: &Signature, problems: &mut Vec<Problem>) {
+/// Compares digests, and gives the files that have theirs.
+fn check_files(
+    directory: &RunDir,
+    signature: &Signature,
+    problems: &mut Vec<Problem>,
+) -> Vec<String> {
+    let mut whole = Vec::new();
     let signed = &signature.statement.files;
     let names: BTreeSet<&str> = signed.keys().map(String::as_str).chain(name::DIGESTED).collect();
     for file in names {
@@ -182,7 +199,9 @@ fn check_files(directory: &RunDir, signature: &Signature, problems: &mut Vec<Pro
             (Some(_), Ok(None)) => problems.push(Problem::Missing { file }),
             (None, Ok(Some(_))) => problems.push(Problem::Added { file }),
             (expected, Ok(found)) if expected != found => problems.push(Problem::Changed { file }),
-            _ => {}
+            (Some(_), Ok(Some(_))) => whole.push(file),
+            (None, Ok(None)) => {}
         }
     }
+    whole
 }

@@ -119,6 +119,12 @@ impl Problem {
         }
     }
 
+    /// Whether the signature itself proves nothing.
+    pub(super) fn concerns_signature(&self) -> bool {
+        matches!(self, Self::Unsigned | Self::BadSignature | Self::OtherKey)
+            || matches!(self, Self::Unreadable { file, .. } if file == name::SIGNATURE)
+    }
+
     /// A file that cannot be read, with all causes.
     pub(super) fn unreadable(file: &str, error: &dyn std::error::Error) -> Self {
         let mut cause = error.to_string();

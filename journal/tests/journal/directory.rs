@@ -193,6 +193,23 @@ fn a_changed_a_missing_and_an_added_file_are_named() {
 }
 
 #[test]
+fn what_of_an_altered_run_is_still_as_it_was_signed_is_named() {
+    let (temp, directory, _) = signed();
+    let all = verify(&directory, None).trusted;
+    let files = [name::DECLARED, name::EVIDENCE, name::POLICY, name::EFFECTS, name::TRANSCRIPT];
+    assert_eq!(all, files);
+    edit(&directory, name::EFFECTS, |lines| lines.swap(1, 3));
+    fs::write(directory.file(name::POLICY), "tier = 5\n").unwrap();
+    let left = [name::DECLARED, name::EVIDENCE, name::TRANSCRIPT];
+    assert_eq!(verify(&directory, None).trusted, left);
+    let other = sign::signing_key(&temp.path().join("other")).unwrap().public_key();
+    assert_eq!(verify(&directory, KnownKey::parse(&other).as_ref()).trusted, [""; 0]);
+    let text = directory.read_text(name::SIGNATURE).unwrap();
+    fs::write(directory.file(name::SIGNATURE), text.replace("\"lines\":5", "\"lines\":4")).unwrap();
+    assert_eq!(verify(&directory, None).trusted, [""; 0]);
+}
+
+#[test]
 fn a_statement_that_was_changed_is_not_signed() {
     let (_temp, directory, mut signature) = signed();
     signature.statement.files.insert(name::METRICS.into(), Some("00".repeat(32)));

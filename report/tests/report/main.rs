@@ -4,6 +4,7 @@
 
 mod bounds;
 mod browser;
+mod difference;
 mod golden;
 mod hostile;
 mod runs;
