@@ -1,4 +1,12 @@
 //! Following a chain from its origin to its end.
+//!
+//! Every line is hashed twice, for the chain and for the tree, and each goes on from the line before.
+//! So two threads do it side by side, and a million lines take half the time.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use super::{LineProblem, Problem, diagnose::diagnose};
 use crate::{
@@ -19,44 +27,111 @@ pub(super) struct Followed {
     torn: Option<String>,
 }
 
+/// So many bytes of lines are handed over at once, and so many times are there at most.
+const BATCH_BYTES: usize = 256 * 1024;
+const BATCHES: usize = 4;
+
+/// Some lines, one behind the other.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Batch {
+    fn push(&mut self, line: &[u8]) {
+        self.bytes.extend_from_slice(line);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = [0].into_iter().chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, end)| &self.bytes[begin..*end])
+    }
+}
+
 /// Follows a journal's chain and hands over the hash of each leaf; `None` where there is no such
 /// file.
 pub(super) fn follow(
     directory: &RunDir,
     journal: Journal,
     run: Option<&str>,
-    mut leaf: impl FnMut(Hash),
+    mut leaf: impl FnMut(Hash) + Send,
 ) -> Result<Option<Followed>, Problem> {
     let file = sign::file_name(journal);
-    let mut lines = match RawLines::open(directory, file) {
+    let lines = match RawLines::open(directory, file) {
         Ok(lines) => lines,
         Err(error) if error.is_missing() => return Ok(None),
         Err(error) => return Err(Problem::unreadable(file, &error)),
     };
     let head = chain::origin(journal, run.unwrap_or_default());
-    let mut followed = Followed { lines: 0, head, broken: None, torn: None };
-    loop {
-        match lines.next_line() {
-            Ok(None) => break,
-            Ok(Some((line, text))) => {
-                leaf(merkle::leaf(text));
-                followed.lines = line;
-                let sealed = chain::unseal(text);
-                let follows = sealed
-                    .is_some_and(|sealed| chain::link(&followed.head, sealed.body) == sealed.link);
-                if !follows && followed.broken.is_none() {
-                    followed.broken = Some((line, followed.head));
-                }
-                followed.head = sealed.map_or(followed.head, |sealed| sealed.link);
-            }
-            Err(LineError::Torn { .. }) => {
-                followed.torn = Some(sign::torn_digest(&lines));
-                break;
-            }
-            Err(error) => return Err(Problem::unreadable(file, &error)),
+    let followed = Followed { lines: 0, head, broken: None, torn: None };
+    followed
+        .through(lines, |batch| batch.lines().for_each(|line| leaf(merkle::leaf(line))))
+        .map(Some)
+        .map_err(|error| Problem::unreadable(file, &error))
+}
+
+impl Followed {
+    /// Goes through all lines, and lets `other` look at them meanwhile.
+    fn through(
+        mut self,
+        mut lines: RawLines,
+        mut other: impl FnMut(&Batch) + Send,
+    ) -> Result<Self, LineError> {
+        let (mut batch, mut ended) = self.read(&mut lines)?;
+        if ended {
+            // For so few lines a thread is not worth its while.
+            other(&batch);
+            self.step_through(&batch);
+            return Ok(self);
         }
+        thread::scope(|scope| {
+            let (sender, receiver) = mpsc::sync_channel::<Arc<Batch>>(BATCHES);
+            scope.spawn(move || receiver.into_iter().for_each(|batch| other(&batch)));
+            loop {
+                let handed = Arc::new(batch);
+                sender.send(Arc::clone(&handed)).expect("its receiver ends after its sender");
+                self.step_through(&handed);
+                if ended {
+                    return Ok(self);
+                }
+                (batch, ended) = self.read(&mut lines)?;
+            }
+        })
     }
-    Ok(Some(followed))
+
+    /// The next lines, and whether they are the last.
+    fn read(&mut self, lines: &mut RawLines) -> Result<(Batch, bool), LineError> {
+        let mut batch = Batch::default();
+        while batch.bytes.len() < BATCH_BYTES {
+            match lines.next_line() {
+                Ok(None) => return Ok((batch, true)),
+                Ok(Some((_, text))) => batch.push(text),
+                Err(LineError::Torn { .. }) => {
+                    self.torn = Some(sign::torn_digest(lines));
+                    return Ok((batch, true));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((batch, false))
+    }
+
+    fn step_through(&mut self, batch: &Batch) {
+        batch.lines().for_each(|line| self.step(line));
+    }
+
+    fn step(&mut self, text: &[u8]) {
+        self.lines += 1;
+        let sealed = chain::unseal(text);
+        let follows =
+            sealed.is_some_and(|sealed| chain::link(&self.head, sealed.body) == sealed.link);
+        if !follows && self.broken.is_none() {
+            self.broken = Some((self.lines, self.head));
+        }
+        self.head = sealed.map_or(self.head, |sealed| sealed.link);
+    }
 }
 
 /// What is wrong with a journal that could be read: outer `None` of `signed` where there is no

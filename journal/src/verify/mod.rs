@@ -67,7 +67,7 @@ pub fn verify(directory: &RunDir, key: Option<&KnownKey>) -> Verification {
 pub(crate) fn verify_with(
     directory: &RunDir,
     key: Option<&KnownKey>,
-    mut leaf: impl FnMut(Hash),
+    mut leaf: impl FnMut(Hash) + Send,
 ) -> Verification {
     let mut problems = Vec::new();
     let signature = signature(directory, &mut problems);

@@ -14,7 +14,7 @@ use journal::{
 };
 use tempfile::TempDir;
 
-use crate::run::{RUN, effect, signed};
+use crate::run::{RUN, effect, signed, write_journals};
 
 /// Changes the lines of a file, which keep their newlines.
 fn edit(directory: &RunDir, name: &str, change: impl FnOnce(&mut Vec<String>)) {
@@ -108,6 +108,27 @@ fn what_was_signed_and_left_alone_holds() {
     assert_eq!(verification.problems, []);
     assert_eq!((verification.effects, verification.transcript), (Some(5), Some(2)));
     assert!(verification.key_given && !verification.reported);
+}
+
+#[test]
+fn of_a_journal_of_many_batches_each_line_counts() {
+    let temp = TempDir::new().unwrap();
+    let directory = RunDir::create(temp.path().join("run")).unwrap();
+    write_journals(&directory, 4000, &["begin"]);
+    let key = sign::signing_key(&temp.path().join("key")).unwrap();
+    sign::sign(&directory, RUN, &key).unwrap();
+    let verification = verify(&directory, None);
+    assert_eq!((verification.problems, verification.effects), (vec![], Some(4000)));
+    let whole = directory.read(name::EFFECTS).unwrap();
+    assert!(whole.len() > 1024 * 1024);
+    for at in (1..=4000).step_by(97) {
+        edit(&directory, name::EFFECTS, |lines| lines[at - 1] = lines[at - 1].replace("rm", "mv"));
+        let problems = verify(&directory, None).problems;
+        assert_eq!(problems, line(name::EFFECTS, at as u64, LineProblem::Altered));
+        fs::write(directory.file(name::EFFECTS), &whole).unwrap();
+    }
+    fs::write(directory.file(name::EFFECTS), &whole[..whole.len() - 1]).unwrap();
+    assert_eq!(verify(&directory, None).problems, line(name::EFFECTS, 4000, LineProblem::Torn));
 }
 
 #[test]
