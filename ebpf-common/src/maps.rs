@@ -18,11 +18,20 @@ pub const fn table_index(verb: u8, label: u8) -> usize {
     (verb as usize % MAX_VERBS) * LabelId::COUNT + (label as usize % LabelId::COUNT)
 }
 
-/// One policy table: verdict numbers by [`table_index`].
+/// The bits of a table's entry that are the verdict's number.
+pub const VERDICT_BITS: u8 = 0x7f;
+/// The bit of a table's entry for what is allowed only while an observer watches.
+pub const NEEDS_OVERSIGHT: u8 = 0x80;
+
+/// How old an observer's last heartbeat may be. Past it nobody watches: the hooks deny what needs
+/// oversight. Sixteen heartbeats, so that a busy host does not take a slow observer for a dead one.
+pub const STALE_AFTER_NS: u64 = 4_000_000_000;
+
+/// One policy table: entries by [`table_index`].
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Table {
-    /// Numbers of [`crate::Verdict`].
+    /// Numbers of [`crate::Verdict`], and [`NEEDS_OVERSIGHT`].
     pub verdicts: [u8; TABLE_BYTES],
 }
 
@@ -45,6 +54,8 @@ pub struct RunState {
 pub mod run_flags {
     /// Verdicts are made true by the hooks.
     pub const ENFORCE: u32 = 1;
+    /// The hooks deny what needs oversight while the heartbeat is stale.
+    pub const DEAD_MANS_SWITCH: u32 = 1 << 1;
 }
 
 /// Effects of one run that were lost, by verb.

@@ -54,6 +54,8 @@ pub mod record_flags {
     pub const GROUP: u16 = 1 << 7;
     /// The path's last component was followed too where it is a symbolic link.
     pub const FOLLOWED: u16 = 1 << 8;
+    /// Denied because no observer watched.
+    pub const UNWATCHED: u16 = 1 << 9;
 }
 
 /// The fixed part of a record.

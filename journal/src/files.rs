@@ -207,6 +207,22 @@ impl RunDir {
         fs::rename(&new, &path).map_err(os("replace", &path))
     }
 
+    /// Takes a file of lines away from a writer that was lost: whatever that one still writes goes
+    /// nowhere. A last line that is not whole is left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::replace`]. A file that is not there is nothing to take away.
+    pub fn take_away(&self, name: &str) -> Result<(), FileError> {
+        if !self.has(name) {
+            return Ok(());
+        }
+        let mut bytes = self.read(name)?;
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        bytes.truncate(whole);
+        self.replace(name, &bytes)
+    }
+
     /// The bytes of a file.
     ///
     /// # Errors

@@ -19,8 +19,13 @@ use nix::{
 
 use crate::protocol::{self, Answer, Request};
 
-/// The longest that an answer may take: the verifier has minutes of work on an emulated machine.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(120);
+/// The longest that loading the probes may take: the verifier has minutes of work on an emulated
+/// machine.
+const LOAD_DEADLINE: Duration = Duration::from_secs(120);
+/// The longest that the account of a run may take: the observer waits for the last effects.
+const FINISH_DEADLINE: Duration = Duration::from_secs(30);
+/// The longest that any other answer may take. An observer that takes longer stands still.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long an observer of a run's own may take to end once it is no longer needed.
 const END_DEADLINE: Duration = Duration::from_secs(5);
@@ -34,6 +39,9 @@ pub enum ClientError {
     /// It is gone or does not answer.
     #[error("the observer is gone")]
     Gone(#[source] io::Error),
+    /// It does not answer. What it answers later answers nothing: it is not to be asked again.
+    #[error("the observer stood still: no answer for {} s", .0.as_secs())]
+    Still(Duration),
     /// It cannot watch the run, another may.
     #[error("the observer cannot watch this run: {reason}")]
     Unfit {
@@ -87,7 +95,6 @@ impl Client {
     }
 
     fn over(stream: UnixStream, child: Option<Child>) -> io::Result<Self> {
-        stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
         let writer = stream.try_clone()?;
         Ok(Self { child, reader: BufReader::new(stream), writer })
     }
@@ -98,9 +105,19 @@ impl Client {
     ///
     /// When the observer refuses or is gone.
     pub fn ask(&mut self, request: &Request) -> Result<Answer, ClientError> {
+        let deadline = match request {
+            Request::Watch(_) => LOAD_DEADLINE,
+            Request::Finish => FINISH_DEADLINE,
+            _ => ANSWER_DEADLINE,
+        };
+        self.writer.set_read_timeout(Some(deadline)).map_err(ClientError::Gone)?;
         protocol::send(&mut self.writer, request).map_err(ClientError::Gone)?;
         let ended = || io::Error::new(io::ErrorKind::UnexpectedEof, "it ended without an answer");
-        match protocol::receive(&mut self.reader).map_err(ClientError::Gone)? {
+        let answer = protocol::receive(&mut self.reader).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::Still(deadline),
+            _ => ClientError::Gone(error),
+        })?;
+        match answer {
             Some(Answer::Unfit { reason }) => Err(ClientError::Unfit { reason }),
             Some(Answer::Refused { reason, kernel }) => {
                 Err(ClientError::Refused { reason, kernel })
@@ -151,7 +168,11 @@ impl Drop for Client {
         let Some(child) = &mut self.child else { return };
         let deadline = Instant::now() + END_DEADLINE;
         // It stays as long as anything of the run lives.
-        while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
+        while matches!(child.try_wait(), Ok(None)) {
+            if Instant::now() >= deadline {
+                // It stands still, or something of the run cannot be ended, which has been told.
+                let _ = child.kill();
+            }
             std::thread::sleep(Duration::from_millis(2));
         }
     }

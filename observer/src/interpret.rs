@@ -147,6 +147,7 @@ impl Interpreter {
             enforcer,
             outcome: outcome(record.outcome),
             reason: match verdict {
+                _ if record.has(record_flags::UNWATCHED) => self.compiled.unwatched_reason(),
                 Verdict::Allow => String::new(),
                 Verdict::Audit if moot => "there was nothing to act on".to_owned(),
                 _ => self.compiled.reason(record.verb, worst),

@@ -44,18 +44,25 @@ impl KernelRun {
     }
 
     /// Puts a policy in force: the table is written where nobody reads, then one write of the run's
-    /// state points to it.
+    /// state points to it. `hooks_decide` where the probe set can refuse: only there can it deny what
+    /// needs oversight while nobody watches.
     ///
     /// # Errors
     ///
     /// When a map refuses.
-    pub(crate) fn set_policy(&mut self, table: &Table, mode: Mode) -> Result<(), MapsError> {
+    pub(crate) fn set_policy(
+        &mut self,
+        table: &Table,
+        mode: Mode,
+        hooks_decide: bool,
+    ) -> Result<(), MapsError> {
         // The run's two tables lie side by side.
         let first = self.slot * 2;
         let idle = if self.state.table == first { first + 1 } else { first };
         self.maps.borrow_mut().tables.set(idle, table.verdicts, 0).map_err(failed("TABLES"))?;
         self.state.table = idle;
         self.state.flags = match mode {
+            Mode::Enforce if hooks_decide => run_flags::ENFORCE | run_flags::DEAD_MANS_SWITCH,
             Mode::Enforce => run_flags::ENFORCE,
             Mode::Observe => 0,
         };

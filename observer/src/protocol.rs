@@ -48,6 +48,8 @@ pub enum Request {
         /// What the independent measure saw.
         measured: f64,
     },
+    /// Does the observer watch? One that stands still does not answer.
+    Ping,
     /// The sandbox is empty: drain, close the journal, give account.
     Finish,
 }

@@ -203,6 +203,7 @@ fn tell(observer: &mut Observer, slot: u32, request: Request) -> Result<(), Watc
             watching.metrics.objective(proxy, measured);
             Ok(())
         }
+        Request::Ping => Ok(()),
         Request::Finish => {
             watching.end();
             Ok(())

@@ -15,6 +15,7 @@ use journal::{
     clock::Clock,
     evidence::{Evidence, VerbCounts},
     files::RunDir,
+    manifest::ProbeSet,
     writer::{EffectWriter, WriteError},
 };
 use nix::time::{ClockId, clock_gettime};
@@ -164,7 +165,9 @@ impl Watching {
         };
         let tell = |watching: &mut Self| -> Result<(), WatchError> {
             watching.label(&mounts, &labelled)?;
-            watching.kernel.set_policy(&watching.compiled.table(), request.mode)?;
+            let hooks_decide = probes.set == ProbeSet::Lsm;
+            let table = watching.compiled.table();
+            watching.kernel.set_policy(&table, request.mode, hooks_decide)?;
             let oversight = (request.oversight_cgroup, &request.oversight_path);
             maps.borrow_mut().oversight(oversight.0, oversight.1)?;
             watching.heartbeat()?;

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use ebpf_common::{
     Label, LabelId, Need, Tier, Verb, Verdict,
-    maps::{TABLE_BYTES, Table, table_index},
+    maps::{NEEDS_OVERSIGHT, TABLE_BYTES, Table, table_index},
     verb::MAX_VERBS,
 };
 use miette::{Diagnostic, NamedSource, SourceSpan};
@@ -218,6 +218,19 @@ impl Compiled {
         }
     }
 
+    /// Whether an effect may happen only while an observer watches.
+    #[must_use]
+    pub fn needs_oversight(&self, verb: Verb, label: LabelId) -> bool {
+        !self.need(verb, label).is_granted_at(self.policy.oversight.unwatched_tier)
+    }
+
+    /// Why an effect was denied that the run's tier grants.
+    #[must_use]
+    pub fn unwatched_reason(&self) -> String {
+        let tier = self.policy.oversight.unwatched_tier;
+        format!("no observer watched, and without one nothing above tier {tier} goes on")
+    }
+
     /// What an effect needs. A label that the verb cannot meet, or of a component that the run does
     /// not have, is unresolved.
     #[must_use]
@@ -280,7 +293,8 @@ impl Compiled {
         &self.policy
     }
 
-    /// The verdicts as the kernel's map holds them.
+    /// The verdicts as the kernel's map holds them. What is denied anyway is not marked as needing
+    /// oversight.
     #[must_use]
     pub fn table(&self) -> Box<Table> {
         let mut table = Box::new(Table { verdicts: [0; TABLE_BYTES] });
@@ -288,6 +302,14 @@ impl Compiled {
             for label in 0..LabelId::COUNT as u8 {
                 let index = table_index(verb, label);
                 table.verdicts[index] = self.verdicts[index] as u8;
+            }
+        }
+        for &verb in Verb::ALL {
+            for label in self.label_ids() {
+                let index = Self::index(verb, label);
+                if !self.verdicts[index].is_violation() && self.needs_oversight(verb, label) {
+                    table.verdicts[index] |= NEEDS_OVERSIGHT;
+                }
             }
         }
         table

@@ -30,5 +30,6 @@ pub use ebpf_common::Tier;
 pub use explain::{HostCapabilities, explain};
 pub use labels::{LabelledRoot, PathLabels};
 pub use mistake::{Mistake, MistakeKind, PolicyError};
+pub use nearest::help as did_you_mean;
 pub use read::parse;
-pub use rule::{Defaults, LabelPattern, Policy, Rule, Selector, TierRange};
+pub use rule::{Defaults, LabelPattern, Oversight, Policy, Rule, Selector, TierRange};

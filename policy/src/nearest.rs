@@ -16,10 +16,8 @@ pub(crate) fn nearest<'a>(
 }
 
 /// What to tell somebody who wrote `name` where one of `candidates` belongs.
-pub(crate) fn help<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str> + Clone,
-) -> String {
+#[must_use]
+pub fn help<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     nearest(name, candidates.clone()).map_or_else(
         || {
             let all: Vec<_> = candidates.into_iter().map(|name| format!("`{name}`")).collect();

@@ -12,13 +12,14 @@ use crate::{
     check::check,
     mistake::{Mistake, MistakeKind, PolicyError},
     nearest,
-    rule::{Defaults, LabelPattern, Policy, Rule, Selector, TierRange},
+    rule::{Defaults, LabelPattern, Oversight, Policy, Rule, Selector, TierRange},
 };
 
 /// The version of the format that this crate reads.
 const VERSION: u8 = 1;
 const POLICY: &str = "the policy";
 const DEFAULTS: &str = "[defaults]";
+const OVERSIGHT: &str = "[oversight]";
 const RULE: &str = "[[rule]]";
 const RULE_KEYS: [&str; 7] =
     ["name", "verbs", "labels", "lowest_tier", "highest_tier", "verdict", "reason"];
@@ -60,17 +61,20 @@ struct Reader {
 
 impl Reader {
     fn policy(&mut self, table: &DeTable<'_>, source: &str, file: &str) -> Policy {
-        self.refuse_unknown_keys(table, &["version", "name", "defaults", "rule"], POLICY);
+        let keys = ["version", "name", "defaults", "oversight", "rule"];
+        self.refuse_unknown_keys(table, &keys, POLICY);
         self.version(table);
         let name = self.required(table, "name", POLICY, 0..0);
         let name = name.and_then(|value| self.text(value, "name"));
         let defaults = self.defaults(table);
+        let oversight = self.oversight(table);
         let rules = self.rules(table);
         Policy {
             name: name.unwrap_or_default(),
             file: file.to_owned(),
             source: source.into(),
             defaults,
+            oversight,
             rules,
         }
     }
@@ -119,6 +123,21 @@ impl Reader {
             );
         }
         defaults
+    }
+
+    fn oversight(&mut self, table: &DeTable<'_>) -> Oversight {
+        let mut oversight = Oversight::default();
+        let Some(value) = table.get("oversight") else { return oversight };
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong_type(value, "oversight", "a table");
+            return oversight;
+        };
+        const KEY: &str = "unwatched_tier";
+        self.refuse_unknown_keys(table, &[KEY], OVERSIGHT);
+        if let Some(tier) = table.get(KEY).and_then(|value| self.tier(value, KEY)) {
+            oversight.unwatched_tier = tier;
+        }
+        oversight
     }
 
     fn rules(&mut self, table: &DeTable<'_>) -> Vec<Rule> {

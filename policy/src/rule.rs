@@ -13,6 +13,7 @@ pub struct Policy {
     pub(crate) file: String,
     pub(crate) source: Arc<str>,
     pub(crate) defaults: Defaults,
+    pub(crate) oversight: Oversight,
     pub(crate) rules: Vec<Rule>,
 }
 
@@ -42,6 +43,12 @@ impl Policy {
     #[must_use]
     pub const fn defaults(&self) -> &Defaults {
         &self.defaults
+    }
+
+    /// What goes on while nobody watches.
+    #[must_use]
+    pub const fn oversight(&self) -> Oversight {
+        self.oversight
     }
 
     /// The rules in the order of the file; the last that covers an effect counts.
@@ -85,6 +92,20 @@ impl Defaults {
             Need::Tier(_) if need.is_granted_at(tier) => self.granted,
             Need::Tier(_) => self.above_tier,
         }
+    }
+}
+
+/// What goes on while nobody watches, in mode `enforce` and where hooks decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Oversight {
+    /// The highest tier whose effects do. Whatever needs more is denied, also where the run was
+    /// granted it.
+    pub unwatched_tier: Tier,
+}
+
+impl Default for Oversight {
+    fn default() -> Self {
+        Self { unwatched_tier: Tier::Work }
     }
 }
 

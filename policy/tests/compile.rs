@@ -3,7 +3,7 @@
 
 use ebpf_common::{
     Label, LabelId, Need, Tier, Verb, Verdict,
-    maps::{TABLE_BYTES, table_index},
+    maps::{NEEDS_OVERSIGHT, TABLE_BYTES, VERDICT_BITS, table_index},
     verb::required_tier,
 };
 use policy::{CompileError, Compiled, Policy, parse};
@@ -46,7 +46,8 @@ fn the_kernel_table_holds_the_same_verdicts_and_denies_what_has_no_name() {
     for &verb in Verb::ALL {
         for label in compiled.label_ids() {
             let number = table.verdicts[table_index(verb.number(), label.number())];
-            assert_eq!(Verdict::from_number(number), Some(compiled.verdict(verb, label)));
+            let verdict = Verdict::from_number(number & VERDICT_BITS);
+            assert_eq!(verdict, Some(compiled.verdict(verb, label)));
         }
         for nameless in [11, 15, 18, 63] {
             let number = table.verdicts[table_index(verb.number(), nameless)];
@@ -56,6 +57,30 @@ fn the_kernel_table_holds_the_same_verdicts_and_denies_what_has_no_name() {
     }
     assert_eq!(table.verdicts[table_index(0, 0)], Verdict::Deny as u8);
     assert_eq!(table.verdicts[TABLE_BYTES - 1], Verdict::Deny as u8);
+}
+
+#[test]
+fn what_is_granted_above_the_unwatched_tier_needs_oversight() {
+    let marked = |compiled: &Compiled, verb: Verb, label: Label| {
+        let entry = compiled.table().verdicts[table_index(verb.number(), label as u8)];
+        entry & NEEDS_OVERSIGHT != 0
+    };
+    let compiled = shipped(Tier::Storage);
+    assert!(marked(&compiled, Verb::Unlink, Label::Data));
+    assert!(marked(&compiled, Verb::Kill, Label::Host));
+    assert!(marked(&compiled, Verb::SignalProbe, Label::Oversight));
+    let first = table_index(Verb::Kill.number(), LabelId::FIRST_COMPONENT);
+    assert_ne!(compiled.table().verdicts[first] & NEEDS_OVERSIGHT, 0, "a component by name");
+    // Work goes on, and what is denied in any case needs no mark.
+    assert!(!marked(&compiled, Verb::Unlink, Label::Workspace));
+    assert!(!marked(&compiled, Verb::Exec, Label::System));
+    assert!(!marked(&compiled, Verb::Unlink, Label::Supervision));
+
+    let looser = policy("[oversight]\nunwatched_tier = 3\n");
+    let looser = looser.compile(Tier::Supervision, &components()).unwrap();
+    assert!(!marked(&looser, Verb::Unlink, Label::Data));
+    assert!(marked(&looser, Verb::Unlink, Label::Supervision));
+    assert!(looser.unwatched_reason().contains("tier 3 (storage)"));
 }
 
 #[test]

@@ -97,6 +97,9 @@ pub(crate) fn judged(record: &mut Record, label: LabelId, judgement: Judgement) 
     if judgement.enforced {
         record.flags |= record_flags::ENFORCED;
     }
+    if judgement.unwatched {
+        record.flags |= record_flags::UNWATCHED;
+    }
 }
 
 impl Scratch {

@@ -2,9 +2,10 @@
 
 use core::arch::asm;
 
+use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use ebpf_common::{
     LabelId, Verb, Verdict,
-    maps::{run_flags, table_index},
+    maps::{NEEDS_OVERSIGHT, RunState, STALE_AFTER_NS, VERDICT_BITS, run_flags, table_index},
 };
 
 use crate::{
@@ -17,6 +18,15 @@ use crate::{
 pub(crate) struct Judgement {
     pub verdict: Verdict,
     pub enforced: bool,
+    /// Denied only because no observer watches.
+    pub unwatched: bool,
+}
+
+impl Judgement {
+    #[inline(always)]
+    const fn of(verdict: Verdict, enforced: bool) -> Self {
+        Self { verdict, enforced, unwatched: false }
+    }
 }
 
 /// Looks up a verb and label in the table that is in force. Whatever cannot be read fails closed.
@@ -27,30 +37,44 @@ pub(crate) fn judge(slot: u32, leaf: u64, verb: Verb, label: LabelId) -> Judgeme
     if let Some(state) = unsafe { LEAVES.get(leaf) }
         && state.label >= u32::from(LabelId::FIRST_COMPONENT)
     {
-        return Judgement { verdict: Verdict::Allow, enforced: false };
+        return Judgement::of(Verdict::Allow, false);
     }
     let Some(run) = whose::run(slot) else {
-        return Judgement { verdict: Verdict::Deny, enforced: true };
+        return Judgement::of(Verdict::Deny, true);
     };
     let enforced = run.flags & run_flags::ENFORCE != 0;
-    let verdict = match TABLES.get(run.table) {
-        Some(table) => {
-            // The compiler knows that a verb's number is small, the verifier does not: without the
-            // black box the bound is optimised away.
-            let verb = core::hint::black_box(verb.number());
-            let index = table_index(verb, label.number());
-            match table.verdicts[index] {
-                0 => Verdict::Allow,
-                1 => Verdict::Audit,
-                2 => Verdict::Ask,
-                4 => Verdict::Freeze,
-                5 => Verdict::Kill,
-                _ => Verdict::Deny,
-            }
-        }
-        None => Verdict::Deny,
+    let Some(table) = TABLES.get(run.table) else {
+        return Judgement::of(Verdict::Deny, enforced);
     };
-    Judgement { verdict, enforced }
+    // The compiler knows that a verb's number is small, the verifier does not: without the black box
+    // the bound is optimised away.
+    let verb = core::hint::black_box(verb.number());
+    let entry = table.verdicts[table_index(verb, label.number())];
+    // The bit is set where the verdict is mild and the act more than work, so that an act of every
+    // day costs no look at the clock.
+    if entry & NEEDS_OVERSIGHT != 0 && is_unwatched(run) {
+        return Judgement { verdict: Verdict::Deny, enforced, unwatched: true };
+    }
+    let verdict = match entry & VERDICT_BITS {
+        0 => Verdict::Allow,
+        1 => Verdict::Audit,
+        2 => Verdict::Ask,
+        4 => Verdict::Freeze,
+        5 => Verdict::Kill,
+        _ => Verdict::Deny,
+    };
+    Judgement::of(verdict, enforced)
+}
+
+/// Whether the run has a dead man's switch and its observer has been silent for too long.
+#[inline(always)]
+fn is_unwatched(run: &RunState) -> bool {
+    if run.flags & run_flags::DEAD_MANS_SWITCH == 0 {
+        return false;
+    }
+    // SAFETY: takes no arguments.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    now.saturating_sub(run.heartbeat_boot_ns) > STALE_AFTER_NS
 }
 
 /// The more severe of two judgements.
@@ -105,5 +129,5 @@ pub(crate) fn pass_on(answer: i32) -> i32 {
 #[inline(always)]
 pub(crate) fn unjudged(slot: u32) -> i32 {
     let enforced = whose::run(slot).is_none_or(|run| run.flags & run_flags::ENFORCE != 0);
-    Judgement { verdict: Verdict::Deny, enforced }.answer()
+    Judgement::of(Verdict::Deny, enforced).answer()
 }

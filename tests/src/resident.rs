@@ -3,7 +3,6 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, OnceLock, mpsc},
@@ -139,26 +138,33 @@ impl Drop for Resident {
     }
 }
 
-/// The socket of the observer that all tests of this process share; it is started when it is first
-/// asked for.
+/// The observer that all tests of this process share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where it listens.
+    pub socket: PathBuf,
+    /// Its process id.
+    pub pid: i32,
+}
+
+/// The observer that all tests of this process share; it is started when it is first asked for.
 ///
 /// # Panics
 ///
 /// When it does not come up.
-pub fn shared() -> &'static Path {
-    static SOCKET: OnceLock<PathBuf> = OnceLock::new();
-    SOCKET.get_or_init(|| {
+pub fn shared() -> &'static Shared {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    SHARED.get_or_init(|| {
         let (send, started) = mpsc::channel();
         // It ends with the thread that has started it, so that one must stay.
         thread::spawn(move || {
             let resident = Resident::start("shared");
-            let _ = send.send(resident.socket().to_owned());
+            let shared = Shared { socket: resident.socket().to_owned(), pid: resident.pid() };
+            let _ = send.send(shared);
             loop {
                 thread::park();
             }
         });
-        let socket = started.recv().expect("a resident observer can be started");
-        UnixStream::connect(&socket).expect("it listens");
-        socket
+        started.recv().expect("a resident observer can be started")
     })
 }

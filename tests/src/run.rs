@@ -86,7 +86,7 @@ impl Invocation {
     /// `belljar run` with a key and a run directory in the world, under the observer that tests share.
     #[must_use]
     pub fn run(world: &World, name: &str) -> Self {
-        Self::run_under(world, name, resident::shared().as_os_str())
+        Self::run_under(world, name, resident::shared().socket.as_os_str())
     }
 
     /// The same with an observer of its own.

@@ -97,9 +97,7 @@ fn reasons(run: &Run<'_>, failure: Option<&Failure>) -> Vec<String> {
     } else if let Some(failure) = failure {
         reasons.push(format!("The run could not be carried to its end: {failure}."));
     }
-    if observer_died(run) {
-        reasons.push("The observer died.".to_owned());
-    }
+    reasons.extend(lost(run).map(str::to_owned));
     match run.end.as_ref().map(|end| &end.how) {
         Some(How::NotExecutable { message, .. }) => {
             reasons.push(format!("The agent never began: {message}."));
@@ -120,11 +118,12 @@ fn reasons(run: &Run<'_>, failure: Option<&Failure>) -> Vec<String> {
 
 /// Whether somebody ended the run, so that what failed for it is no fault of the harness.
 fn was_ended(run: &Run<'_>) -> bool {
-    run.interrupt.happened() || observer_died(run)
+    run.interrupt.happened() || lost(run).is_some()
 }
 
-fn observer_died(run: &Run<'_>) -> bool {
-    run.watched.as_ref().is_some_and(|watched| watched.observer.died())
+/// Why nobody watches any more.
+fn lost<'a>(run: &'a Run<'_>) -> Option<&'a str> {
+    run.watched.as_ref()?.observer.lost()
 }
 
 fn close_journal(run: &Run<'_>, invalid: &mut Vec<String>) -> Evidence {
@@ -135,6 +134,14 @@ fn close_journal(run: &Run<'_>, invalid: &mut Vec<String>) -> Evidence {
             ..Evidence::default()
         };
     };
+    if let Some(why) = lost(run) {
+        // It may only stand still, and go on to write when all is signed.
+        if let Err(error) = run.directory.take_away(journal::files::name::EFFECTS) {
+            invalid.push(format!("The journal could not be taken from the observer: {error}."));
+        }
+        let problem = format!("The observer gave no account: {why}");
+        return Evidence { problems: vec![problem], ..Evidence::default() };
+    }
     match client.finish() {
         Ok((evidence, metrics)) => {
             let name = journal::files::name::METRICS;

@@ -4,11 +4,8 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::Command,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, OnceLock},
+    time::{Duration, Instant},
 };
 
 use agent_runner::{WatchError, Watcher};
@@ -23,6 +20,11 @@ use crate::{
     exit::{Exit, Failure, OrExit as _},
 };
 
+/// How often it is looked whether the observer lives.
+const LOOK: Duration = Duration::from_millis(100);
+/// How often it is asked whether it watches.
+const ASK: Duration = Duration::from_secs(1);
+
 /// Gets a run watched: by the observer that was asked for, or by the resident one if there is one
 /// that can, or by one of its own.
 pub(crate) fn watch(choice: &ObserverArg, request: &Request) -> Result<(Client, Answer), Failure> {
@@ -35,7 +37,11 @@ pub(crate) fn watch(choice: &ObserverArg, request: &Request) -> Result<(Client, 
         match Client::connect(socket) {
             Ok(mut client) => match client.ask(request) {
                 Ok(answer) => return Ok((client, answer)),
-                Err(error @ (ClientError::Unfit { .. } | ClientError::Gone(_))) if !must => {
+                Err(
+                    error @ (ClientError::Unfit { .. }
+                    | ClientError::Gone(_)
+                    | ClientError::Still(_)),
+                ) if !must => {
                     tracing::info!(%error, "the run gets an observer of its own");
                 }
                 Err(error) => return Err(failure(error)),
@@ -64,7 +70,7 @@ fn failure(error: ClientError) -> Failure {
     let exit = match &error {
         ClientError::Unfit { .. } | ClientError::Refused { kernel: true, .. } => Exit::Unavailable,
         ClientError::Refused { kernel: false, .. } => Exit::Data,
-        ClientError::Start(_) | ClientError::Gone(_) => Exit::Os,
+        ClientError::Start(_) | ClientError::Gone(_) | ClientError::Still(_) => Exit::Os,
     };
     Failure::new(exit, error)
 }
@@ -73,12 +79,12 @@ fn failure(error: ClientError) -> Failure {
 #[derive(Clone)]
 pub(crate) struct Observer {
     client: Arc<Mutex<Option<Client>>>,
-    died: Arc<AtomicBool>,
+    lost: Arc<OnceLock<String>>,
 }
 
 impl Observer {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client: Arc::new(Mutex::new(Some(client))), died: Arc::default() }
+        Self { client: Arc::new(Mutex::new(Some(client))), lost: Arc::default() }
     }
 
     /// Asks for something that is only done or not.
@@ -94,30 +100,49 @@ impl Observer {
         self.lock().take()
     }
 
-    /// Whether the observer ended before it was asked to.
-    pub(crate) fn died(&self) -> bool {
-        self.died.load(Ordering::SeqCst)
+    /// Why nobody watches any more, where the observer was lost before it was asked to end.
+    pub(crate) fn lost(&self) -> Option<&str> {
+        self.lost.get().map(String::as_str)
     }
 
-    /// Looks after the observer on a thread of its own; calls `end` if it dies.
+    /// Looks after the observer on a thread of its own; calls `end` if it dies or stands still.
     pub(crate) fn guard(&self, end: impl Fn() + Send + 'static) -> std::io::Result<()> {
         let guarded = self.clone();
         std::thread::Builder::new()
             .name("guard".to_owned())
             .spawn(move || {
-                loop {
-                    std::thread::sleep(Duration::from_millis(100));
-                    match guarded.lock().as_ref().map(Client::is_gone) {
-                        None => return,
-                        Some(false) => {}
-                        Some(true) => break,
-                    }
-                }
-                tracing::error!("the observer died");
-                guarded.died.store(true, Ordering::SeqCst);
+                let Some(why) = guarded.wait_until_lost() else { return };
+                tracing::error!(why, "nobody watches any more");
+                let _ = guarded.lost.set(why);
                 end();
             })
             .map(drop)
+    }
+
+    /// Why nobody watches any more; none when the client was taken away.
+    fn wait_until_lost(&self) -> Option<String> {
+        const DIED: &str = "The observer died.";
+        let mut asked = Instant::now();
+        loop {
+            std::thread::sleep(LOOK);
+            let mut client = self.lock();
+            let client = client.as_mut()?;
+            if client.is_gone() {
+                return Some(DIED.to_owned());
+            }
+            if asked.elapsed() < ASK {
+                continue;
+            }
+            asked = Instant::now();
+            match client.tell(&Request::Ping) {
+                Err(ClientError::Still(deadline)) => {
+                    let seconds = deadline.as_secs();
+                    return Some(format!("The observer stood still: no answer for {seconds} s."));
+                }
+                Err(ClientError::Gone(_)) => return Some(DIED.to_owned()),
+                Ok(()) | Err(_) => {}
+            }
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Client>> {
@@ -141,9 +166,9 @@ impl Watcher for Calls {
     }
 
     fn call_ended(&mut self, _call: u64, _ok: bool) -> Result<(), WatchError> {
-        if self.observer.died() {
-            return Err(WatchError::Refused("it died".to_owned()));
+        match self.observer.lost() {
+            Some(why) => Err(WatchError::Refused(why.to_owned())),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

@@ -290,3 +290,18 @@ fn a_signature_file_that_is_no_signature_is_a_problem_and_no_panic() {
         assert!(!verify(&directory, None).holds());
     }
 }
+
+#[test]
+fn what_a_lost_writer_still_writes_goes_nowhere() {
+    use std::io::Write as _;
+
+    let directory = tempfile::tempdir().unwrap();
+    let run = RunDir::create(directory.path().join("run")).unwrap();
+    run.take_away(name::EFFECTS).unwrap();
+    assert!(!run.has(name::EFFECTS), "what is not there is nothing to take away");
+    let mut lost = fs::File::create(run.file(name::EFFECTS)).unwrap();
+    lost.write_all(b"one\ntwo\nthr").unwrap();
+    run.take_away(name::EFFECTS).unwrap();
+    lost.write_all(b"ee\nfour\n").unwrap();
+    assert_eq!(run.read(name::EFFECTS).unwrap(), b"one\ntwo\n");
+}

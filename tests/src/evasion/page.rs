@@ -23,9 +23,8 @@ pub fn page() -> String {
          - **seen**: it happens, and is on record as a violation.\n\
          - **open**: it happens, and nothing tells of it.\n",
     );
-    let count = |is: fn(&Came) -> bool, has_lsm: bool| {
-        all().map(|it| it.came(has_lsm)).filter(&is).count()
-    };
+    let count =
+        |is: fn(&Came) -> bool, has_lsm: bool| all().map(|it| it.came(has_lsm)).filter(&is).count();
     page.push_str("\n| probes | tried | prevented | refused | seen | open |\n| --- | ---: | ---: | ---: | ---: | ---: |\n");
     for (name, has_lsm) in [("`lsm`", true), ("`tracepoint`", false)] {
         let _ = writeln!(

@@ -2,12 +2,14 @@
 
 mod aliases;
 mod codes;
+mod deadman;
 mod denied;
 mod endings;
 mod innocent;
 mod input;
 mod leftovers;
 mod model;
+mod ordinary;
 mod organisms;
 mod resident;
 mod storm;

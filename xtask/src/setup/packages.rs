@@ -34,6 +34,24 @@ const PACKAGES: &[Package] = &[
         only_tests: true,
     },
     Package {
+        name: "python3-pytest",
+        reason: "is ordinary work that a sandbox must not hinder",
+        is_there: || dpkg_has("python3-pytest"),
+        only_tests: true,
+    },
+    Package {
+        name: "sqlite3",
+        reason: "is ordinary work that a sandbox must not hinder",
+        is_there: || programs::find("sqlite3").is_some(),
+        only_tests: true,
+    },
+    Package {
+        name: "make",
+        reason: "is ordinary work that a sandbox must not hinder",
+        is_there: || programs::find("make").is_some(),
+        only_tests: true,
+    },
+    Package {
         name: "busybox-static",
         reason: "is the userland of the kernel matrix",
         is_there: || dpkg_has("busybox-static"),

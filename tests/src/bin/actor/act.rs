@@ -164,6 +164,8 @@ impl Actor {
             }
             "deepen" => deepen(words.number(0)?, &words.path(1)?),
             "sub" => sub(Path::new(words.get(0)?)),
+            "insist" => insist(&words.path(0)?),
+            "until_denied" => until_denied(Path::new(words.get(0)?)),
             "rest" => {
                 let time = u64::try_from(words.number(0)?).unwrap_or_default();
                 std::thread::sleep(std::time::Duration::from_millis(time));
@@ -345,6 +347,31 @@ fn sub(file: &Path) -> Ended {
     let mut child = errno_of(std::process::Command::new(own).args(words).spawn())?;
     errno_of(child.wait())?;
     Ok(Some(child.id().into()))
+}
+
+/// Tries to unlink until it succeeds; says how often that took.
+fn insist(path: &CString) -> Ended {
+    for tries in 1.. {
+        if sys::unlink(path).is_ok() {
+            return Ok(Some(tries));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    unreachable!("nobody tries so often")
+}
+
+/// Makes and unlinks a file until either is refused; says how often neither was.
+fn until_denied(directory: &Path) -> Ended {
+    let path = directory.join("again");
+    for done in 0.. {
+        let again = File::create(&path).and_then(|_| fs::remove_file(&path));
+        match errno_of(again) {
+            Ok(()) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            Err(Errno::EPERM | Errno::EACCES) => return Ok(Some(done)),
+            Err(errno) => return Err(errno),
+        }
+    }
+    unreachable!("nobody tries so often")
 }
 
 /// Makes and unlinks this many files in a directory; says how many were unlinked.
