@@ -147,7 +147,8 @@ pub struct Shared {
     pub pid: i32,
 }
 
-/// The observer that all tests of this process share; it is started when it is first asked for.
+/// The observer that all tests of this process share: the one that `BELLJAR_TEST_OBSERVER` names by
+/// process id and socket, or one that is started when it is first asked for.
 ///
 /// # Panics
 ///
@@ -155,6 +156,11 @@ pub struct Shared {
 pub fn shared() -> &'static Shared {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     SHARED.get_or_init(|| {
+        if let Ok(named) = std::env::var("BELLJAR_TEST_OBSERVER") {
+            let (pid, socket) = named.split_once(' ').expect("a process id and a socket");
+            let pid = pid.parse().expect("a process id is a number");
+            return Shared { socket: socket.into(), pid };
+        }
         let (send, started) = mpsc::channel();
         // It ends with the thread that has started it, so that one must stay.
         thread::spawn(move || {

@@ -14,13 +14,16 @@ use std::{
 };
 
 use journal::{Disposition, Effect, RunDir, Verb};
-use nix::unistd::{Gid, Uid, chown};
+use nix::{
+    sys::signal::kill,
+    unistd::{Gid, Pid, Uid, chown},
+};
 use tests::{
     bystander::Bystander,
     deadline::wait_for,
     evasion::{Came, Evasion, Group, Victim, all},
     record::{Act, Record},
-    resident::Resident,
+    resident::shared,
     run::Invocation,
     traces,
     world::World,
@@ -59,7 +62,7 @@ struct Place {
 
 fn run() -> All {
     let world = World::new();
-    let mut observer = Resident::start("evasion");
+    let observer = shared();
     let (data, work) = (world.directory("data"), world.directory("work"));
     let go = world.path("go");
     let suid = world.path("suid");
@@ -71,7 +74,7 @@ fn run() -> All {
     for evasion in all() {
         words.extend([",".into(), "sub".into(), script(evasion).into()]);
     }
-    let running = Invocation::run_under(&world, "run", observer.socket().as_os_str())
+    let running = Invocation::run_under(&world, "run", observer.socket.as_os_str())
         .tier(0, "enforce")
         .label("data", &data)
         .label("workspace", &work)
@@ -86,12 +89,12 @@ fn run() -> All {
     let mut roots = Bystander::start(&world.actor(), 0);
     let common = [
         ("roots", roots.pid().to_string()),
-        ("observer", observer.pid().to_string()),
+        ("observer", observer.pid.to_string()),
         ("supervisor", running.pid().to_string()),
         ("run", manifest.run.clone()),
         ("record", running.out().display().to_string()),
         ("key", world.path("key/signing.key").display().to_string()),
-        ("socket", observer.socket().display().to_string()),
+        ("socket", observer.socket.display().to_string()),
         ("cgroups", traces::cgroups().display().to_string()),
         ("suid", suid.display().to_string()),
     ];
@@ -110,7 +113,7 @@ fn run() -> All {
     record.assert_accounted();
     assert_eq!(record.evidence.dropped, 0, "{:?}", record.evidence);
     assert!(roots.is_alive(), "a process of root's was killed");
-    assert_eq!(observer.ended(), None, "{}", observer.said());
+    assert!(kill(Pid::from_raw(observer.pid), None).is_ok(), "the observer is gone");
     assert!(journaled() > before);
     let verified = Invocation::new(&world, "verify", "verify").args([&ended.out]).finish();
     verified.assert_code(0);

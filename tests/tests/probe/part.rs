@@ -85,11 +85,10 @@ impl Shared {
     /// Prepares all parts, runs them one after another in one call, and reads the record.
     pub(crate) fn run(set: &str, parts: &[(&'static str, Prepare)]) -> Self {
         let world = World::new();
-        let mut invocation = Invocation::run_alone(&world, "run").tier(5, "observe").args([
-            "--no-metrics",
-            "--probes",
-            set,
-        ]);
+        // The set that a kernel gets is the shared observer's.
+        let run = if set == "auto" { Invocation::run } else { Invocation::run_alone };
+        let mut invocation =
+            run(&world, "run").tier(5, "observe").args(["--no-metrics", "--probes", set]);
         let mut all = Script::default();
         let mut prepared = Vec::new();
         for (name, prepare) in parts {

@@ -62,7 +62,7 @@ fn ring() {
     let granted = world.file("workspace/file");
     let deep = world.file(Path::new("workspace").join("d/".repeat(520)).join("file"));
     let (go_in, go_out) = (world.path("go-in"), world.path("go-out"));
-    let running = Invocation::run_alone(&world, "run")
+    let running = Invocation::run(&world, "run")
         .tier(0, "enforce")
         .label("data", &world.path("data"))
         .label("workspace", &world.path("workspace"))

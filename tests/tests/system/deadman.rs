@@ -70,6 +70,7 @@ fn an_observer_that_is_killed_at_any_moment_frees_nobody() {
 /// acted by then.
 fn kill_the_observer(random: &mut Random) -> usize {
     let window = Duration::from_millis(if in_machine() { 3000 } else { 150 });
+    let pinned = pins();
     let mut resident = Resident::start("deadman");
     let runs: Vec<(World, Running)> = (0..RUNS)
         .map(|number| {
@@ -109,8 +110,16 @@ fn kill_the_observer(random: &mut Random) -> usize {
         assert_eq!(report["verdict"], "invalid", "{report}");
         traces::assert_none(&manifest(&ended.out));
     }
+    // The pins have outlived it, and are gone when they guard nobody.
+    assert!(pins() == 0 || pins() > pinned);
     Invocation::new(&World::new(), "reap", "reap").finish().assert_code(0);
+    assert_eq!(pins(), pinned);
     acting
+}
+
+/// How many owners of pinned probes there are.
+fn pins() -> usize {
+    fs::read_dir("/sys/fs/bpf/belljar").into_iter().flatten().flatten().count()
 }
 
 fn send(to: i32, signal: Signal) {

@@ -10,6 +10,10 @@ use anyhow::{Context as _, Result, bail};
 use super::initramfs::Archive;
 use crate::{programs, statics::Statics};
 
+/// Tells a layer of the machine's observer, where it came up.
+const NAME_OBSERVER: &str =
+    "[ -s /run/observer ] && export BELLJAR_TEST_OBSERVER=\"$(cat /run/observer)\"\n";
+
 /// Files for a machine and the scripts that it runs one after another.
 pub(crate) struct Job {
     /// Path on the host, path in the machine.
@@ -38,13 +42,13 @@ impl Job {
                 (statics.actor.clone(), "/bin/actor".to_owned()),
             ],
             layers: Vec::new(),
-            parts: Vec::new(),
+            parts: vec![("observer".to_owned(), include_str!("observer.sh").to_owned())],
         };
         for (layer, executable) in &statics.layers {
             let path = format!("/tests/{layer}");
             let filter = filter.map(|text| format!(" '{}'", text.replace('\'', r"'\''")));
             let text = format!(
-                "exec {path} --test-threads 1 --show-output{}\n",
+                "{NAME_OBSERVER}exec {path} --test-threads 1 --show-output{}\n",
                 filter.unwrap_or_default()
             );
             job.files.push((executable.clone(), path));
