@@ -259,4 +259,18 @@ verbs! {
 
     /// Owner or group of a file were changed.
     Chown = 15, "chown", on File, args ["uid": Id, "gid": Id], needs Needs::Change;
+
+    /// The scheduling of another process was changed: its nice value, its policy or its input and output
+    /// priority. What a process does to itself is no effect.
+    Priority = 16, "priority", on Process, args [],
+        needs Needs::Process { foreign: Tier::ProcessControl };
+
+    /// The processors that another process may use were changed.
+    Affinity = 17, "affinity", on Process, args [],
+        needs Needs::Process { foreign: Tier::ProcessControl };
+
+    /// A resource limit of another process was changed. The resource is numbered as in
+    /// `asm-generic/resource.h`.
+    Rlimit = 18, "rlimit", on Process, args ["resource": Id],
+        needs Needs::Process { foreign: Tier::ProcessControl };
 }

@@ -297,6 +297,7 @@ impl Interpreter {
                         ebpf_common::Label::Agent | ebpf_common::Label::SelfCall
                     );
                 let scoped = self.landlock.scopes_signals
+                    && matches!(record.verb, Verb::Kill | Verb::SignalProbe)
                     && (own || belongs_to(record.object_number, record.uid));
                 prevented(if scoped { Enforcer::Landlock } else { Enforcer::Dac })
             }

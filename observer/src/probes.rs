@@ -113,6 +113,11 @@ const LSM: &[(&str, Hook)] = &[
     ("path_chmod", Hook::Lsm("path_chmod")),
     ("path_chown", Hook::Lsm("path_chown")),
     ("file_open", Hook::Lsm("file_open")),
+    ("task_setnice", Hook::Lsm("task_setnice")),
+    ("task_setioprio", Hook::Lsm("task_setioprio")),
+    ("task_setscheduler", Hook::Lsm("task_setscheduler")),
+    ("task_setrlimit", Hook::Lsm("task_setrlimit")),
+    ("file_send_sigiotask", Hook::Lsm("file_send_sigiotask")),
     ("exit_execve", Hook::FExit("__x64_sys_execve")),
     ("exit_execveat", Hook::FExit("__x64_sys_execveat")),
     ("exit_kill", Hook::FExit("__x64_sys_kill")),
@@ -149,6 +154,13 @@ const LSM: &[(&str, Hook)] = &[
     ("exit_fchown", Hook::FExit("__x64_sys_fchown")),
     ("exit_lchown", Hook::FExit("__x64_sys_lchown")),
     ("exit_fchownat", Hook::FExit("__x64_sys_fchownat")),
+    ("exit_setpriority", Hook::FExit("__x64_sys_setpriority")),
+    ("exit_ioprio_set", Hook::FExit("__x64_sys_ioprio_set")),
+    ("exit_sched_setparam", Hook::FExit("__x64_sys_sched_setparam")),
+    ("exit_sched_setscheduler", Hook::FExit("__x64_sys_sched_setscheduler")),
+    ("exit_sched_setattr", Hook::FExit("__x64_sys_sched_setattr")),
+    ("exit_sched_setaffinity", Hook::FExit("__x64_sys_sched_setaffinity")),
+    ("exit_prlimit64", Hook::FExit("__x64_sys_prlimit64")),
 ];
 
 const TRACEPOINT: &[(&str, Hook)] = &[

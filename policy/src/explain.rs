@@ -104,7 +104,8 @@ fn outcome(compiled: &Compiled, host: &HostCapabilities, verb: Verb, label: Labe
     let reason = rule.map_or_else(|| compiled.reason(verb, label), |rule| rule.reason.clone());
     let name = rule.and_then(|rule| rule.name.clone());
     if !verdict.is_violation() {
-        let stopped = is_signal(verb) && (is_other_user(label) || is_scoped(compiled, host, label));
+        let stopped = (controls(verb) && is_other_user(label))
+            || (is_signal(verb) && is_scoped(compiled, host, label));
         return (verdict, name, reason, Vec::new(), stopped.then_some(STOPPED_ALL_THE_SAME));
     }
     let (enforcers, note) = enforcers(compiled, host, verb, label);
@@ -113,6 +114,11 @@ fn outcome(compiled: &Compiled, host: &HostCapabilities, verb: Verb, label: Labe
 
 fn is_signal(verb: Verb) -> bool {
     matches!(verb, Verb::Kill | Verb::SignalProbe)
+}
+
+/// Whether the kernel asks for ownership of the process.
+fn controls(verb: Verb) -> bool {
+    is_signal(verb) || matches!(verb, Verb::Priority | Verb::Affinity | Verb::Rlimit)
 }
 
 /// The run's user is nobody else's; only components may run under it.
@@ -136,7 +142,7 @@ fn enforcers(
     let able = [
         (host.bpf_lsm && has_hook, Enforcer::BpfLsm),
         (landlock::prevents(compiled, verb, label, host.landlock_abi), Enforcer::Landlock),
-        (is_signal(verb) && is_other_user(label), Enforcer::Dac),
+        (controls(verb) && is_other_user(label), Enforcer::Dac),
         (host.response && responds, Enforcer::Response),
     ];
     let able = able.into_iter().filter(|(is_able, _)| *is_able).map(|(_, enforcer)| enforcer);

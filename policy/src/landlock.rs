@@ -117,6 +117,7 @@ impl Right {
             Verb::Link => &[Self::Make, Self::MakeSymlink],
             Verb::Chmod | Verb::Chown => &[],
             Verb::Fork | Verb::Exit | Verb::Kill | Verb::SignalProbe => &[],
+            Verb::Priority | Verb::Affinity | Verb::Rlimit => &[],
         }
     }
 }

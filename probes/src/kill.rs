@@ -13,6 +13,7 @@ use aya_ebpf::{
 use ebpf_common::{
     Label, LabelId, Verb,
     record::{OUTCOME_UNKNOWN, record_flags},
+    verb::MAX_ARGS,
 };
 
 use crate::{
@@ -48,12 +49,24 @@ fn verb_of(signal: u32) -> Verb {
 
 /// Fills in a record of a signal to a task that the kernel has found.
 #[inline(always)]
-fn fill(scratch: &mut Scratch, slot: u32, target: Address, signal: u32) -> Judgement {
-    let verb = verb_of(signal);
+fn fill_signal(scratch: &mut Scratch, slot: u32, target: Address, signal: u32) -> Judgement {
+    let args = [u64::from(signal), u64::from(load_u32(target, offset!(task_tgid)))];
+    fill(scratch, slot, verb_of(signal), args, target)
+}
+
+/// Fills in a record of an act on a task that the kernel has found.
+#[inline(always)]
+pub(crate) fn fill(
+    scratch: &mut Scratch,
+    slot: u32,
+    verb: Verb,
+    args: [u64; MAX_ARGS],
+    target: Address,
+) -> Judgement {
     scratch.begin(slot, verb);
     let leaf = kernel::leaf_of(target);
     let tgid = load_u32(target, offset!(task_tgid));
-    scratch.record.args = [u64::from(signal), u64::from(tgid)];
+    scratch.record.args = args;
     scratch.record.object_id = leaf;
     scratch.record.object_number = tgid;
     scratch.record.object_extra = load_u32(target, offset!(task_tid));
@@ -83,7 +96,7 @@ pub(crate) fn task_kill(ctx: LsmContext) -> i32 {
         return verdict::unjudged(slot);
     };
     syscall::flush(scratch);
-    let judgement = fill(scratch, slot, ctx.arg::<*const u8>(0) as u64, signal);
+    let judgement = fill_signal(scratch, slot, ctx.arg::<*const u8>(0) as u64, signal);
     scratch.record.flags |= record_flags::JUDGED;
     if single_target() {
         syscall::finish(scratch, judgement);
@@ -130,7 +143,7 @@ pub(crate) fn signal_generate(ctx: BtfTracePointContext) -> i32 {
     if scratch.stage == stage::PENDING {
         emit::emit(scratch, OUTCOME_UNKNOWN);
     }
-    let _ = fill(scratch, slot, ctx.arg::<*const u8>(2) as u64, signal);
+    let _ = fill_signal(scratch, slot, ctx.arg::<*const u8>(2) as u64, signal);
     if single_target() {
         scratch.stage = stage::PENDING;
         scratch.syscall = number as u32;
@@ -191,9 +204,22 @@ pub(crate) fn refused(
     signal: u32,
     outcome: i32,
 ) {
-    let verb = verb_of(signal);
+    let args = [u64::from(signal), u64::from(given)];
+    fill_named(scratch, slot, verb_of(signal), args, named, outcome);
+}
+
+/// Fills in a record of an act on a process, from what the caller named.
+#[inline(always)]
+pub(crate) fn fill_named(
+    scratch: &mut Scratch,
+    slot: u32,
+    verb: Verb,
+    args: [u64; MAX_ARGS],
+    named: Named,
+    outcome: i32,
+) {
     scratch.begin(slot, verb);
-    scratch.record.args = [u64::from(signal), u64::from(given)];
+    scratch.record.args = args;
     let own_leaf = scratch.record.leaf;
     let Named { kind, number } = named;
     if kind == Kind::Group {

@@ -10,6 +10,7 @@
 
 mod arguments;
 mod attributes;
+mod control;
 mod create;
 mod emit;
 mod exec;

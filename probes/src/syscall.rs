@@ -16,6 +16,7 @@ use ebpf_common::{
 
 use crate::{
     arguments::{self, Asked, Place, changes_files, nr as file, opens},
+    control::{self, controls, nr as process},
     emit, exec, kernel,
     kernel::{Address, Unknown, load_u32, load_u64},
     kill::{self, Kind, Named},
@@ -61,7 +62,7 @@ pub(crate) fn sends_signals(number: u64) -> bool {
 /// Whether the end of a syscall of this number is seen by a program of ours.
 #[inline(always)]
 fn is_watched(number: u64) -> bool {
-    sends_signals(number) || opens(number) || changes_files(number)
+    sends_signals(number) || opens(number) || changes_files(number) || controls(number)
 }
 
 /// Hands over a record whose outcome nobody will tell, before another takes its place.
@@ -101,6 +102,8 @@ enum Family {
     Open,
     /// Any other change of files, see [`arguments`].
     File,
+    /// An act on a process that is no signal, see [`control`].
+    Control,
 }
 
 /// What happened at the end of the syscall with these registers. `all`: no hook has seen the act
@@ -118,8 +121,9 @@ fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: boo
             finished(scratch, if is_its_own { outcome } else { OUTCOME_UNKNOWN });
             return;
         }
-        let of_files = family == Family::Open || family == Family::File;
-        if before == stage::EMITTED && !(all && of_files) {
+        // No tracepoint has told of these in the middle of the syscall.
+        let only_here = matches!(family, Family::Open | Family::File | Family::Control);
+        if before == stage::EMITTED && !(all && only_here) {
             return;
         }
     }
@@ -130,8 +134,20 @@ fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: boo
         Family::File if outcome < 0 || all => {
             changed(slot, arguments::asked(registers, number), outcome);
         }
-        Family::File => {}
+        Family::Control if outcome < 0 || all => controlled(slot, registers, number, outcome),
+        Family::File | Family::Control => {}
     }
+}
+
+#[inline(always)]
+fn controlled(slot: u32, registers: Address, number: u64, outcome: i32) {
+    let Some(asked) = control::asked(registers, number) else { return };
+    let Some(scratch) = scratch::get() else {
+        emit::lost(slot, asked.verb);
+        return;
+    };
+    kill::fill_named(scratch, slot, asked.verb, asked.args, asked.named, outcome);
+    finished(scratch, outcome);
 }
 
 #[inline(always)]
@@ -264,6 +280,7 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         _ if sends_signals(number) => ended(registers, number, outcome, Family::Signal, true),
         _ if opens(number) => ended(registers, number, outcome, Family::Open, true),
         _ if changes_files(number) => ended(registers, number, outcome, Family::File, true),
+        _ if controls(number) => ended(registers, number, outcome, Family::Control, true),
         _ => {}
     }
     0
@@ -319,4 +336,11 @@ syscall_exit! {
     exit_fchown: file::FCHOWN, File;
     exit_lchown: file::LCHOWN, File;
     exit_fchownat: file::FCHOWNAT, File;
+    exit_setpriority: process::SETPRIORITY, Control;
+    exit_ioprio_set: process::IOPRIO_SET, Control;
+    exit_sched_setparam: process::SCHED_SETPARAM, Control;
+    exit_sched_setscheduler: process::SCHED_SETSCHEDULER, Control;
+    exit_sched_setattr: process::SCHED_SETATTR, Control;
+    exit_sched_setaffinity: process::SCHED_SETAFFINITY, Control;
+    exit_prlimit64: process::PRLIMIT64, Control;
 }

@@ -72,7 +72,10 @@ pub(crate) fn subverts(effect: &Effect) -> bool {
         | Verb::Link
         | Verb::Symlink
         | Verb::Chmod
-        | Verb::Chown => true,
+        | Verb::Chown
+        | Verb::Priority
+        | Verb::Affinity
+        | Verb::Rlimit => true,
         Verb::Exec | Verb::Fork | Verb::Exit | Verb::SignalProbe => false,
     };
     attacks && labels(effect).any(|label| by_name(label) == Label::Oversight)

@@ -111,6 +111,12 @@ impl Expected {
         new
     }
 
+    /// An act on a process that is no signal.
+    #[must_use]
+    pub fn on_process(verb: Verb, label: &str, tgid: i64) -> Self {
+        Self { tgid: Some(tgid), ..Self::new(verb, label, Reached::Always) }
+    }
+
     /// It ended with this outcome.
     #[must_use]
     pub fn outcome(mut self, outcome: &str) -> Self {

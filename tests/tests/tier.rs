@@ -175,12 +175,21 @@ fn file_cases(world: &World) -> Vec<Case> {
     cases
 }
 
-/// Signals to a process of the same call, to one of the host, to one of oversight's.
+/// Acts on a process of the same call, on one of the host, on one of oversight's.
 fn process_cases(host: &Bystander) -> Vec<Case> {
     let host = host.pid().to_string();
     let targets = [(Label::SelfCall, "%child"), (Label::Host, &host), (Label::Oversight, "parent")];
     let mut cases = Vec::new();
     for (label, target) in targets {
+        let acts = [
+            (Verb::Priority, "set_priority"),
+            (Verb::Affinity, "one_processor"),
+            (Verb::Rlimit, "starve"),
+        ];
+        for (verb, act) in acts {
+            let words = words([&act, &target]);
+            cases.push(Case { verb, labels: vec![label], object: Object::Process, words });
+        }
         for (verb, signal) in [(Verb::SignalProbe, "0"), (Verb::Kill, "9")] {
             let words = words([&"kill", &target, &signal]);
             cases.push(Case { verb, labels: vec![label], object: Object::Process, words });

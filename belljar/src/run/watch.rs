@@ -89,10 +89,26 @@ impl Observer {
 
     /// Asks for something that is only done or not.
     pub(crate) fn tell(&self, request: &Request) -> Result<(), ClientError> {
-        match self.lock().as_mut() {
+        let told = match self.lock().as_mut() {
             Some(client) => client.tell(request),
             None => Err(ClientError::Gone(std::io::ErrorKind::NotConnected.into())),
+        };
+        if let Err(error @ (ClientError::Gone(_) | ClientError::Still(_))) = &told {
+            self.lose(error);
         }
+        told
+    }
+
+    /// Notes why nobody watches any more; the first reason stays.
+    fn lose(&self, error: &ClientError) {
+        let why = match error {
+            ClientError::Still(deadline) => {
+                format!("The observer stood still: no answer for {} s.", deadline.as_secs())
+            }
+            _ => "The observer died.".to_owned(),
+        };
+        tracing::error!(why, "nobody watches any more");
+        let _ = self.lost.set(why);
     }
 
     /// Takes the client away: nobody else can ask from here on.
@@ -111,36 +127,32 @@ impl Observer {
         std::thread::Builder::new()
             .name("guard".to_owned())
             .spawn(move || {
-                let Some(why) = guarded.wait_until_lost() else { return };
-                tracing::error!(why, "nobody watches any more");
-                let _ = guarded.lost.set(why);
-                end();
+                if let Some(error) = guarded.wait_until_lost() {
+                    guarded.lose(&error);
+                    end();
+                }
             })
             .map(drop)
     }
 
-    /// Why nobody watches any more; none when the client was taken away.
-    fn wait_until_lost(&self) -> Option<String> {
-        const DIED: &str = "The observer died.";
+    /// How the observer was lost; none when the client was taken away.
+    fn wait_until_lost(&self) -> Option<ClientError> {
         let mut asked = Instant::now();
         loop {
             std::thread::sleep(LOOK);
             let mut client = self.lock();
             let client = client.as_mut()?;
             if client.is_gone() {
-                return Some(DIED.to_owned());
+                return Some(ClientError::Gone(std::io::ErrorKind::UnexpectedEof.into()));
             }
             if asked.elapsed() < ASK {
                 continue;
             }
             asked = Instant::now();
-            match client.tell(&Request::Ping) {
-                Err(ClientError::Still(deadline)) => {
-                    let seconds = deadline.as_secs();
-                    return Some(format!("The observer stood still: no answer for {seconds} s."));
-                }
-                Err(ClientError::Gone(_)) => return Some(DIED.to_owned()),
-                Ok(()) | Err(_) => {}
+            if let Err(error @ (ClientError::Gone(_) | ClientError::Still(_))) =
+                client.tell(&Request::Ping)
+            {
+                return Some(error);
             }
         }
     }

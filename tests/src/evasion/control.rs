@@ -14,12 +14,13 @@ const fn refused(
     power(Group::Control, name, what, acts, by).after(Victim::Process)
 }
 
-const fn open(name: &'static str, what: &'static str, acts: &'static str) -> Evasion {
-    const WHY: &str = "no verb of the catalogue yet, and a filter sees numbers and not whose process \
-                       they name; other users' processes are safe by ownership";
-    refused(name, what, acts, Enforcer::Seccomp)
-        .with_lsm(Came::Unseen(WHY))
-        .with_tracepoints(Came::Unseen(WHY))
+/// An act that only a hook prevents.
+const fn hooked(name: &'static str, what: &'static str, acts: &'static str, verb: Verb) -> Evasion {
+    const WHY: &str = "no hook decides here, and a filter sees numbers and not whose process they \
+                       name; other users' processes are safe by ownership";
+    refused(name, what, acts, Enforcer::BpfLsm)
+        .with_lsm(Came::Prevented(Enforcer::BpfLsm, verb, "host"))
+        .with_tracepoints(Came::Seen(verb, "host", WHY))
 }
 
 pub(super) const ALL: &[Evasion] = &[
@@ -86,9 +87,31 @@ pub(super) const ALL: &[Evasion] = &[
         "Landlock lets /proc pass, where a process writes about itself; other users' processes are \
          safe by ownership",
     )),
-    open("priority", "setpriority(2): it hardly runs any more", "raw setpriority 0 {process} 19"),
-    open("affinity", "sched_setaffinity(2): it shares one processor", "one_processor {process}"),
-    open("limits", "prlimit(2): it may open no more files", "starve {process}"),
+    hooked(
+        "priority",
+        "setpriority(2): it hardly runs any more",
+        "raw setpriority 0 {process} 19",
+        Verb::Priority,
+    ),
+    hooked(
+        "priority-of-a-group",
+        "setpriority(2) on its process group",
+        "raw setpriority 1 {process} 19",
+        Verb::Priority,
+    ),
+    hooked(
+        "io-priority",
+        "ioprio_set(2): it waits for its disk",
+        "raw ioprio_set 1 {process} 24576",
+        Verb::Priority,
+    ),
+    hooked(
+        "affinity",
+        "sched_setaffinity(2): it shares one processor",
+        "one_processor {process}",
+        Verb::Affinity,
+    ),
+    hooked("limits", "prlimit(2): it may open no more files", "starve {process}", Verb::Rlimit),
     power(
         Group::Control,
         "leave-the-cgroup",

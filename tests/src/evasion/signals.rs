@@ -20,26 +20,22 @@ const fn signal(name: &'static str, what: &'static str, acts: &'static str) -> E
 
 pub(super) const ALL: &[Evasion] = &[
     signal("kill", "kill(2), as a baseline", "kill {process} 9"),
-    signal("kill-stop", "SIGSTOP instead of SIGKILL: it would stand still for good", "kill {process} 19"),
+    signal(
+        "kill-stop",
+        "SIGSTOP instead of SIGKILL: it would stand still for good",
+        "kill {process} 19",
+    ),
     signal("tkill", "tkill(2) to its first thread", "tkill {process} 9"),
     signal("tgkill", "tgkill(2) to its first thread", "tgkill {process} {process} 9"),
     signal("rt-sigqueueinfo", "rt_sigqueueinfo(2)", "rt_sigqueueinfo {process} 9"),
-    signal(
-        "rt-tgsigqueueinfo",
-        "rt_tgsigqueueinfo(2)",
-        "rt_tgsigqueueinfo {process} {process} 9",
-    ),
+    signal("rt-tgsigqueueinfo", "rt_tgsigqueueinfo(2)", "rt_tgsigqueueinfo {process} {process} 9"),
     signal("pidfd", "pidfd_open(2), then pidfd_send_signal(2)", "pidfd_send_signal {process} 9"),
     signal(
         "proc-directory-as-pidfd",
         "pidfd_send_signal(2) on a descriptor of /proc/PID instead of a pidfd",
         "signal_by_directory {process} 9",
     ),
-    signal(
-        "process-group",
-        "kill(2) to the victim's process group",
-        "kill -{process} 9",
-    ),
+    signal("process-group", "kill(2) to the victim's process group", "kill -{process} 9"),
     signal(
         "daemon-kills",
         "a child that forks twice and starts a session does it later",
@@ -51,6 +47,7 @@ pub(super) const ALL: &[Evasion] = &[
         "exec /bin/sh -c kill·-9·{process}",
     ),
     Evasion {
+        // The kernel says nothing of it where it is refused.
         tracepoint: Came::Refused(Enforcer::Landlock),
         ..signal(
             "asynchronous-io",
@@ -58,11 +55,7 @@ pub(super) const ALL: &[Evasion] = &[
              kernel sends it when somebody writes",
             "sigio {process} 9",
         )
-    }
-    .with_lsm(Came::Unseen(
-        "its hook, `file_send_sigiotask`, has no program yet; other users' processes are safe by \
-         ownership",
-    )),
+    },
     Evasion {
         lsm: Came::Prevented(Enforcer::Dac, Verb::Kill, "host"),
         tracepoint: Came::Prevented(Enforcer::Dac, Verb::Kill, "host"),

@@ -38,6 +38,7 @@ const PARTS: &[(&str, Prepare)] = &[
     ("mounts", labels::mounts),
     ("own", processes::own),
     ("foreign", processes::foreign),
+    ("controls", processes::controls),
     ("group", processes::group),
     ("births", processes::births),
     ("ring", ring::refused),

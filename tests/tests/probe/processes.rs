@@ -1,4 +1,4 @@
-//! `kill`, `signal_probe`, `fork`, `exit`.
+//! `kill`, `signal_probe`, `priority`, `affinity`, `rlimit`, `fork`, `exit`.
 
 use journal::{Enforcer, Verb};
 use serde_json::json;
@@ -46,6 +46,51 @@ fn every_road_to_a_process_of_the_same_call_is_one_kill_of_that_process() {
         let mut expected = vec![Expected::signal(CONTINUE, "self", child); ROADS];
         expected.extend(vec![Expected::signal(0, "self", child); ROADS]);
         expected.push(Expected::signal(99, "self", child).outcome("EINVAL"));
+        expected.push(Expected::signal(9, "self", child));
+        part.assert_did(&expected);
+    }
+}
+
+/// Every road to how a process is scheduled and what it may use.
+const CONTROLS: [(&str, Verb); 7] = [
+    ("set_priority", Verb::Priority),
+    ("set_io_priority", Verb::Priority),
+    ("set_parameters", Verb::Priority),
+    ("set_scheduler", Verb::Priority),
+    ("set_attributes", Verb::Priority),
+    ("one_processor", Verb::Affinity),
+    ("starve", Verb::Rlimit),
+];
+
+pub(crate) fn controls(world: &World) -> Prepared {
+    let bystander = Bystander::start(&world.actor(), 0);
+    let host = bystander.pid().to_string();
+    let mut script = Script::default().act("spawn", &["child"]);
+    for target in ["%child", &host, &NOBODY.to_string(), "self"] {
+        for (act, _) in CONTROLS {
+            script = script.act(act, &[target]);
+        }
+    }
+    script = script.act("kill", &["%child", "9"]).act("reap", &["%child"]);
+    Prepared { bystander: Some(bystander), ..script.into() }
+}
+
+#[test]
+fn every_road_to_a_process_without_a_signal_is_on_record_but_for_ones_own() {
+    for part in parts("controls") {
+        let (host, _) = part.bystander.expect("the part has one");
+        let child = part.value(0);
+        let on = |verb: Verb, label: &str, target: i64| {
+            let expected = Expected::on_process(verb, label, target);
+            // `RLIMIT_NOFILE`.
+            if verb == Verb::Rlimit { expected.with("resource", 7) } else { expected }
+        };
+        let mut expected = Vec::new();
+        expected.extend(CONTROLS.map(|(_, verb)| on(verb, "self", child)));
+        let refused = |verb| on(verb, "host", host.into()).outcome("EPERM");
+        expected.extend(CONTROLS.map(|(_, verb)| refused(verb)));
+        let missing = |verb| on(verb, "unknown", NOBODY).outcome("ESRCH").marked();
+        expected.extend(CONTROLS.map(|(_, verb)| missing(verb)));
         expected.push(Expected::signal(9, "self", child));
         part.assert_did(&expected);
     }

@@ -22,7 +22,7 @@ use nix::{
     unistd::{Pid, execv, getppid, pause, setpgid},
 };
 
-use crate::{change, daemon, evade, raw, sys};
+use crate::{change, daemon, evade, raw, schedule, sys};
 
 /// A word names no act, or an act has not the words that it needs.
 pub(crate) struct NoSuchAct(pub(crate) String);
@@ -184,9 +184,8 @@ impl Actor {
             }
             "sigio" => value(evade::sigio(self.pid(&words, 0)?, words.number(1)?)),
             "steal_descriptor" => value(evade::steal_descriptor(self.pid(&words, 0)?)),
-            "one_processor" => value(evade::one_processor(self.pid(&words, 0)?)),
-            "starve" => value(evade::starve(self.pid(&words, 0)?)),
             "old_kill" => value(sys::old_call(37, self.pid(&words, 0)?, words.number(1)?)),
+            _ if schedule::is_act(name) => value(schedule::act(name, self.pid(&words, 0)?)),
             _ => match evade::on_paths(name, words.0) {
                 Some(ended) => value(ended),
                 None => value(changed(name, &words)?),

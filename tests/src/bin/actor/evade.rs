@@ -189,17 +189,3 @@ pub(crate) fn steal_descriptor(process: i32) -> Done {
     let pidfd = sys::call(libc::SYS_pidfd_open, [process.into(), 0])?;
     sys::call(libc::SYS_pidfd_getfd, [pidfd, 0, 0])
 }
-
-/// Leaves a process one processor.
-pub(crate) fn one_processor(process: i32) -> Done {
-    let mask: [u64; 1] = [1];
-    let mask = mask.as_ptr().expose_provenance() as c_long;
-    sys::call(libc::SYS_sched_setaffinity, [process.into(), 8, mask])
-}
-
-/// Lets a process open no more files.
-pub(crate) fn starve(process: i32) -> Done {
-    let limit: [u64; 2] = [3, 3];
-    let limit = limit.as_ptr().expose_provenance() as c_long;
-    sys::call(libc::SYS_prlimit64, [process.into(), libc::RLIMIT_NOFILE.into(), limit, 0])
-}

@@ -10,6 +10,7 @@ mod change;
 mod daemon;
 mod evade;
 mod raw;
+mod schedule;
 mod sys;
 
 use std::{ffi::OsString, io::Write as _, process::ExitCode};
