@@ -18,9 +18,17 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The cargo that runs this tool, in the repository's root.
+/// The cargo that runs this tool, in the repository's root. What cargo tells of this tool's own package
+/// stays here: some build scripts run anew when it differs from what a person's cargo tells them.
 pub(crate) fn cargo() -> Command {
-    command(std::env::var_os("CARGO").as_deref().unwrap_or(OsStr::new("cargo")))
+    let mut command = command(std::env::var_os("CARGO").as_deref().unwrap_or(OsStr::new("cargo")));
+    for (variable, _) in std::env::vars_os() {
+        let name = variable.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(&variable);
+        }
+    }
+    command
 }
 
 /// The command as a person would type it, with the program's name alone.
