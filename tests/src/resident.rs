@@ -2,6 +2,7 @@
 //! most of all in a machine.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -135,6 +136,8 @@ impl Drop for Resident {
                 self.wait();
             }
         }
+        // One that was killed has left it.
+        let _ = fs::remove_file(&self.socket);
     }
 }
 
