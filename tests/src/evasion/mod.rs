@@ -90,8 +90,6 @@ pub enum Came {
     Seen(Verb, &'static str, &'static str),
     /// It happens, and nothing tells of it.
     Unseen(&'static str),
-    /// There is nothing to try here.
-    Absent(&'static str),
 }
 
 /// One way around.

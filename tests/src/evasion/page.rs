@@ -30,7 +30,7 @@ pub fn page() -> String {
         let _ = writeln!(
             page,
             "| {name} | {} | {} | {} | {} | {} |",
-            count(|it| !matches!(it, Came::Absent(_)), has_lsm),
+            all().count(),
             count(|it| matches!(it, Came::Prevented(..)), has_lsm),
             count(|it| matches!(it, Came::Refused(_)), has_lsm),
             count(|it| matches!(it, Came::Seen(..)), has_lsm),
@@ -65,6 +65,5 @@ fn status(came: Came) -> String {
         Came::Refused(by) => format!("refused by `{}`", by.name()),
         Came::Seen(verb, label, why) => format!("**seen**, `{verb}` on `{label}`: {why}"),
         Came::Unseen(why) => format!("**open**: {why}"),
-        Came::Absent(why) => format!("not tried: {why}"),
     }
 }
