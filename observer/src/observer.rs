@@ -117,12 +117,6 @@ impl Observer {
         self.runs.get_mut(&slot).expect("a run has its slot until it is released")
     }
 
-    /// How many runs are watched.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.runs.len()
-    }
-
     /// Reads from the ring buffers, at most a batch of effects, and journals it; gives how many that
     /// were, and the runs whose journal cannot be written.
     ///
