@@ -45,7 +45,7 @@ fn verbs() -> String {
         for label in Label::ALL.into_iter().filter(|&label| verb.can_meet(label)) {
             let needs = match required_tier(verb, label) {
                 Need::Tier(tier) => format!("tier {tier}"),
-                Need::Oversight => "never granted".to_owned(),
+                Need::Never | Need::Oversight => "never granted".to_owned(),
                 Need::Unresolved => "never granted: the object could not be resolved".to_owned(),
             };
             let _ = writeln!(page, "| `{}` | {needs} |", label.name());

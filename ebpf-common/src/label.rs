@@ -26,11 +26,13 @@ pub enum Label {
     Host = 9,
     /// A process of the scenario, whichever component.
     Component = 10,
+    /// The kernel or the machine as a whole: what an act changes that has no object of its own.
+    Kernel = 11,
 }
 
 impl Label {
     /// Every label, by number.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Unknown,
         Self::System,
         Self::Workspace,
@@ -42,6 +44,7 @@ impl Label {
         Self::Agent,
         Self::Host,
         Self::Component,
+        Self::Kernel,
     ];
 
     /// Labels that a path can be given: by a scenario or with `--label NAME=PATH`.
@@ -63,6 +66,7 @@ impl Label {
             Self::Agent => "agent",
             Self::Host => "host",
             Self::Component => "component",
+            Self::Kernel => "kernel",
         }
     }
 

@@ -18,6 +18,7 @@ pub mod maps;
 mod names;
 pub mod offsets;
 pub mod record;
+pub mod syscall;
 pub mod tier;
 pub mod verb;
 pub mod verdict;

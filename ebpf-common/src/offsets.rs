@@ -63,11 +63,13 @@ offsets! {
     task_tid = "task_struct"."pid";
     task_tgid = "task_struct"."tgid";
     task_flags = "task_struct"."flags";
+    task_thread_info = "task_struct"."thread_info";
     task_exit_code = "task_struct"."exit_code";
     task_signal = "task_struct"."signal";
     task_cgroups = "task_struct"."cgroups";
     task_fs = "task_struct"."fs";
     task_files = "task_struct"."files";
+    thread_info_status = "thread_info"."status";
     signal_live = "signal_struct"."live";
     css_set_cgroup = "css_set"."dfl_cgrp";
     cgroup_node = "cgroup"."kn";

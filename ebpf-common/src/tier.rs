@@ -60,6 +60,8 @@ impl Tier {
 pub enum Need {
     /// Granted from this tier on.
     Tier(Tier),
+    /// Granted at no tier: a power over the machine, or a road around what enforces the tiers.
+    Never,
     /// Granted at no tier: the object belongs to oversight.
     Oversight,
     /// The object could not be resolved to a label, so nothing can grant it.

@@ -21,6 +21,8 @@ pub enum ObjectKind {
     File,
     /// A file and where it goes, or what it is called besides: a rename, a hard link.
     FilePair,
+    /// The kernel or the machine; nothing names it.
+    Kernel,
 }
 
 /// How an argument of a verb reads.
@@ -44,6 +46,10 @@ pub enum ArgKind {
     FileMode,
     /// A user or group id; -1 is none.
     Id,
+    /// The number of a system call, printed as its name.
+    Syscall,
+    /// What a system call with many purposes was asked for, by its number.
+    Operation,
 }
 
 /// An argument of a verb: its key in JSON and its kind.
@@ -140,13 +146,29 @@ impl Verb {
             (ObjectKind::Process, _) => &[("ESRCH", 3)],
             (_, Self::Create | Self::Link | Self::Symlink) => &[("ENOENT", 2), ("EEXIST", 17)],
             (ObjectKind::File | ObjectKind::FilePair, _) => &[("ENOENT", 2)],
+            (ObjectKind::Kernel, _) => &[],
+        }
+    }
+
+    /// The label of what the verb acts on where it is the same for every act: an act on the kernel has no
+    /// object that could be looked at.
+    #[must_use]
+    pub const fn fixed_label(self) -> Option<Label> {
+        match (self.object(), self.needs()) {
+            (ObjectKind::Kernel, Needs::Power { over }) => Some(over),
+            (ObjectKind::Kernel, _) => Some(Label::Kernel),
+            _ => None,
         }
     }
 
     /// Whether objects of this verb can carry `label` at all.
     #[must_use]
     pub const fn can_meet(self, label: Label) -> bool {
+        if let Some(fixed) = self.fixed_label() {
+            return label as u8 == fixed as u8;
+        }
         match label {
+            Label::Kernel => false,
             Label::Unknown | Label::Oversight => true,
             Label::System | Label::Workspace | Label::Data | Label::Config | Label::Supervision => {
                 matches!(self.object(), ObjectKind::File | ObjectKind::FilePair)
@@ -169,6 +191,8 @@ enum Needs {
     Process { foreign: Tier },
     /// Changing files: the workspace is work, the rest storage, units and the like supervision.
     Change,
+    /// A power that no tier grants.
+    Power { over: Label },
 }
 
 /// What an effect of `verb` on an object labelled `label` needs: the table that everything else
@@ -181,6 +205,7 @@ pub const fn required_tier(verb: Verb, label: Label) -> Need {
             Need::Tier(Tier::Introspection)
         }
         (_, Label::Oversight) => Need::Oversight,
+        (Needs::Power { .. }, _) => Need::Never,
         (Needs::Always { tier, .. }, _) => Need::Tier(tier),
         (_, Label::Unknown) => Need::Unresolved,
         (Needs::Process { foreign }, Label::Host | Label::Component) => Need::Tier(foreign),
@@ -273,4 +298,76 @@ verbs! {
     /// `asm-generic/resource.h`.
     Rlimit = 18, "rlimit", on Process, args ["resource": Id],
         needs Needs::Process { foreign: Tier::ProcessControl };
+
+    /// Another process was looked into: its memory, its environment, its descriptors, where its program
+    /// lies. What a process may see of its own call's processes is no effect.
+    PtraceRead = 19, "ptrace_read", on Process, args ["syscall": Syscall],
+        needs Needs::Process { foreign: Tier::Introspection };
+
+    /// Another process was to be traced with ptrace(2), which gives all power over it.
+    PtraceAttach = 20, "ptrace_attach", on Process, args ["syscall": Syscall, "request": Operation],
+        needs Needs::Process { foreign: Tier::ProcessControl };
+
+    /// The memory or the descriptors of another process were taken hold of, by process_vm_writev(2),
+    /// pidfd_getfd(2), `/proc/PID/mem` and their like.
+    MemoryAccess = 21, "memory_access", on Process, args ["syscall": Syscall],
+        needs Needs::Process { foreign: Tier::ProcessControl };
+
+    /// The tree of mounts, or where the caller stands in it, was to be changed.
+    Mount = 22, "mount", on Kernel, args ["syscall": Syscall],
+        needs Needs::Power { over: Label::Kernel };
+
+    /// Namespaces of the caller's own were asked for.
+    Unshare = 23, "unshare", on Kernel, args ["syscall": Syscall, "flags": CloneFlags],
+        needs Needs::Power { over: Label::Kernel };
+
+    /// Another's namespace was to be entered.
+    Setns = 24, "setns", on Kernel, args ["syscall": Syscall],
+        needs Needs::Power { over: Label::Kernel };
+
+    /// bpf(2) was called: the means by which the observer sees.
+    Bpf = 25, "bpf", on Kernel, args ["syscall": Syscall, "command": Operation],
+        needs Needs::Power { over: Label::Oversight };
+
+    /// perf_event_open(2) was called, which puts probes where the observer has its own.
+    Perf = 26, "perf", on Kernel, args ["syscall": Syscall],
+        needs Needs::Power { over: Label::Oversight };
+
+    /// fanotify_init(2) was called, by which other processes' opens can be held up.
+    Fanotify = 27, "fanotify", on Kernel, args ["syscall": Syscall],
+        needs Needs::Power { over: Label::Oversight };
+
+    /// A kernel module or another kernel was to be loaded or taken away.
+    Module = 28, "module", on Kernel, args ["syscall": Syscall],
+        needs Needs::Power { over: Label::Oversight };
+
+    /// A clock of the machine was to be set. adjtimex(2) and clock_adjtime(2) count also where they only
+    /// read, since what they ask for lies in memory.
+    Clock = 29, "clock", on Kernel, args ["syscall": Syscall],
+        needs Needs::Power { over: Label::Kernel };
+
+    /// Something of the whole machine was to be changed: its power, its swap, its accounting, its quotas,
+    /// its name, its input and output ports.
+    Machine = 30, "machine", on Kernel, args ["syscall": Syscall],
+        needs Needs::Power { over: Label::Kernel };
+
+    /// A key was to be left with the kernel, or one of its keyrings used; keys outlive the run.
+    Keyring = 31, "keyring", on Kernel, args ["syscall": Syscall],
+        needs Needs::Power { over: Label::Kernel };
+
+    /// A ring of io_uring(7) was to be made or used, which carries out system calls where probes on
+    /// system calls see nothing. A sandbox is told that the kernel has none, and programs that only try
+    /// go on without: so trying is work.
+    IoUring = 32, "io_uring", on Kernel, args ["syscall": Syscall],
+        needs Needs::Always { tier: Tier::Work, or_oversight: false };
+
+    /// Another user, another group or more capabilities were asked for and refused. What succeeds gives a
+    /// sandbox nothing that it has not.
+    Setuid = 33, "setuid", on Kernel, args ["syscall": Syscall],
+        needs Needs::Power { over: Label::Kernel };
+
+    /// The sandbox's filter refused a system call that no other verb tells of: one of another ABI, or one
+    /// by which others' work can be held up or typed into.
+    SyscallRefused = 34, "syscall_refused", on Kernel, args ["syscall": Syscall],
+        needs Needs::Power { over: Label::Kernel };
 }

@@ -1,7 +1,7 @@
 //! From a decoded record to an effect: who, what, what the policy says and who made it true.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -10,6 +10,7 @@ use std::{
 use ebpf_common::{
     ArgKind, LabelId, ObjectKind, Record, Verb, Verdict,
     record::{Decoded, OUTCOME_UNKNOWN, record_flags, string},
+    syscall::{COMPAT_BIT, X32_BIT, name_of},
     verb::taken_along_counts,
 };
 use journal::{
@@ -17,7 +18,7 @@ use journal::{
     escape::escape, manifest::Mode,
 };
 use nix::{errno::Errno, sys::stat::SFlag};
-use policy::{Compiled, PathLabels, landlock};
+use policy::{Compiled, PathLabels, landlock, seccomp};
 use serde_json::Value;
 
 use crate::{mounts::Mounts, object_path};
@@ -51,6 +52,8 @@ pub struct Interpreter {
     /// Path of the program that an exec started, by the exec's id.
     programs: HashMap<u64, String>,
     landlock: LandlockInForce,
+    /// Names of the system calls that the sandbox's filter refuses.
+    filtered: HashSet<&'static str>,
     binds: Vec<(PathBuf, PathBuf)>,
 }
 
@@ -64,7 +67,9 @@ impl Interpreter {
         clock: Clock,
         mounts: Mounts,
     ) -> Self {
+        let refusals = seccomp::plan(compiled.tier()).refusals;
         Self {
+            filtered: refusals.iter().map(|refusal| refusal.syscall).collect(),
             compiled,
             labels,
             mode,
@@ -172,6 +177,15 @@ impl Interpreter {
     fn object(&mut self, decoded: &Decoded<'_>) -> (Object, LabelId, Option<LabelId>) {
         let record = &decoded.record;
         match record.verb.object() {
+            ObjectKind::Kernel => {
+                let label = record.label();
+                let label_name = self.compiled.label_name(label);
+                (
+                    Object { label: label_name, source: Source::Kernel, ..Object::default() },
+                    label,
+                    None,
+                )
+            }
             ObjectKind::Process => {
                 let label = record.label();
                 let number = i64::from(record.object_number);
@@ -290,6 +304,9 @@ impl Interpreter {
             {
                 prevented(Enforcer::BpfLsm)
             }
+            Some(Errno::EPERM) if self.filter_refuses(record) => prevented(Enforcer::Seccomp),
+            // A call of another ABI: the filter has killed the process for it.
+            None if self.filter_refuses(record) => prevented(Enforcer::Seccomp),
             Some(Errno::EPERM) if record.verb.object() == ObjectKind::Process => {
                 let own = label.component_index().is_some()
                     || matches!(
@@ -313,6 +330,16 @@ impl Interpreter {
             }
             None => OBSERVED,
         }
+    }
+
+    /// Whether the sandbox's filter refuses the system call that a record tells of.
+    fn filter_refuses(&self, record: &Record) -> bool {
+        let Some(ArgKind::Syscall) = record.verb.args().first().map(|arg| arg.kind) else {
+            return false;
+        };
+        let number = record.args[0];
+        number & (COMPAT_BIT | X32_BIT) != 0
+            || name_of(number).is_some_and(|name| self.filtered.contains(name))
     }
 
     fn landlock_refuses(&self, verb: Verb, label: LabelId) -> bool {
@@ -370,10 +397,23 @@ fn arguments(record: &Record) -> BTreeMap<String, Value> {
                 ArgKind::FileType => Value::from(file_type(value as u32)),
                 ArgKind::Id => Value::from(value as u32 as i32),
                 ArgKind::WaitStatus => wait_status(value as u32),
+                ArgKind::Operation => Value::from(value as u32),
+                ArgKind::Syscall => Value::from(syscall(value)),
             };
             (arg.name.to_owned(), value)
         })
         .collect()
+}
+
+/// A system call as people call it.
+fn syscall(number: u64) -> String {
+    if number & COMPAT_BIT != 0 {
+        return format!("i386 {}", number & !COMPAT_BIT);
+    }
+    if number & X32_BIT != 0 {
+        return format!("x32 {}", number & !X32_BIT);
+    }
+    name_of(number).map_or_else(|| number.to_string(), str::to_owned)
 }
 
 /// The type that a mode tells of, inode(7).

@@ -70,12 +70,26 @@ enum Hook {
     TracePoint(&'static str),
 }
 
+impl Hook {
+    /// What it is on, without what the kernel puts before the name.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Lsm(name) | Self::FExit(name) | Self::TracePoint(name) => name,
+        }
+    }
+}
+
 /// Kernel functions that only some kernels have: without one the program is left out, and nothing
 /// passes by it.
 ///
 /// - `fchmodat2`: Linux 6.6.
 /// - `file_truncate`: Linux 6.2; before, `path_truncate` sees all.
 const OPTIONAL: &[&str] = &["__x64_sys_fchmodat2", "bpf_lsm_file_truncate"];
+
+/// Functions of which a kernel has the one or the other, so that one of the two must be there.
+///
+/// - Seccomp's verdict on a system call: the second in Linux 7.3.
+const ALTERNATIVES: [&str; 2] = ["__secure_computing", "__seccomp_permit_syscall"];
 
 /// Whether a program tells only of opens that were refused before a hook was reached. Every process
 /// opens files all the time, so that a kernel that skips programs skips these often, and what a hook
@@ -86,9 +100,13 @@ pub fn sees_refused_opens_alone(program: &str) -> bool {
 }
 
 /// Whether a program was refused because this kernel lacks a function that it may lack.
-fn is_left_out(error: &ProgramError) -> bool {
-    matches!(error, ProgramError::Btf(BtfError::UnknownBtfTypeName { type_name })
-        if OPTIONAL.contains(&type_name.as_str()))
+fn is_left_out(error: &ProgramError, left_out: &[&str]) -> bool {
+    let ProgramError::Btf(BtfError::UnknownBtfTypeName { type_name: missing }) = error else {
+        return false;
+    };
+    let is_there = |name: &&str| !left_out.contains(name);
+    OPTIONAL.contains(&missing.as_str())
+        || (ALTERNATIVES.contains(&missing.as_str()) && ALTERNATIVES.iter().all(is_there))
 }
 
 /// Programs of both sets.
@@ -118,6 +136,7 @@ const LSM: &[(&str, Hook)] = &[
     ("task_setscheduler", Hook::Lsm("task_setscheduler")),
     ("task_setrlimit", Hook::Lsm("task_setrlimit")),
     ("file_send_sigiotask", Hook::Lsm("file_send_sigiotask")),
+    ("ptrace_access_check", Hook::Lsm("ptrace_access_check")),
     ("exit_execve", Hook::FExit("__x64_sys_execve")),
     ("exit_execveat", Hook::FExit("__x64_sys_execveat")),
     ("exit_kill", Hook::FExit("__x64_sys_kill")),
@@ -161,6 +180,24 @@ const LSM: &[(&str, Hook)] = &[
     ("exit_sched_setattr", Hook::FExit("__x64_sys_sched_setattr")),
     ("exit_sched_setaffinity", Hook::FExit("__x64_sys_sched_setaffinity")),
     ("exit_prlimit64", Hook::FExit("__x64_sys_prlimit64")),
+    ("exit_ptrace", Hook::FExit("__x64_sys_ptrace")),
+    ("exit_process_vm_readv", Hook::FExit("__x64_sys_process_vm_readv")),
+    ("exit_process_vm_writev", Hook::FExit("__x64_sys_process_vm_writev")),
+    ("exit_process_madvise", Hook::FExit("__x64_sys_process_madvise")),
+    ("exit_process_mrelease", Hook::FExit("__x64_sys_process_mrelease")),
+    ("exit_pidfd_getfd", Hook::FExit("__x64_sys_pidfd_getfd")),
+    ("exit_move_pages", Hook::FExit("__x64_sys_move_pages")),
+    ("exit_migrate_pages", Hook::FExit("__x64_sys_migrate_pages")),
+    ("exit_setuid", Hook::FExit("__x64_sys_setuid")),
+    ("exit_setgid", Hook::FExit("__x64_sys_setgid")),
+    ("exit_setreuid", Hook::FExit("__x64_sys_setreuid")),
+    ("exit_setregid", Hook::FExit("__x64_sys_setregid")),
+    ("exit_setgroups", Hook::FExit("__x64_sys_setgroups")),
+    ("exit_setresuid", Hook::FExit("__x64_sys_setresuid")),
+    ("exit_setresgid", Hook::FExit("__x64_sys_setresgid")),
+    ("exit_capset", Hook::FExit("__x64_sys_capset")),
+    ("secure_computing", Hook::FExit("__secure_computing")),
+    ("permit_syscall", Hook::FExit("__seccomp_permit_syscall")),
 ];
 
 const TRACEPOINT: &[(&str, Hook)] = &[
@@ -240,10 +277,10 @@ impl Probes {
             .override_global("RUN_LEVEL", &run_level, true)
             .load(object)
             .map_err(|error| LoadError::Object(Box::new(error)))?;
-        let mut loaded = Vec::new();
+        let (mut loaded, mut left_out) = (Vec::new(), Vec::new());
         for entry @ (name, hook) in programs.iter().copied().flatten() {
             match load(program(&mut object, name), hook, btf) {
-                Err(error) if is_left_out(&error) => {}
+                Err(error) if is_left_out(&error, &left_out) => left_out.push(hook.name()),
                 result => {
                     result.map_err(refused(name))?;
                     loaded.push(entry);

@@ -205,6 +205,7 @@ impl Compiled {
         }
         match (self.rule(verb, label), self.need(verb, label)) {
             (Some(rule), _) => rule.reason.clone(),
+            (None, Need::Never) => "a power that no tier grants".to_owned(),
             (None, Need::Oversight) => "belongs to oversight, which no tier grants".to_owned(),
             (None, Need::Unresolved) => {
                 "the object could not be resolved, so nothing can grant it".to_owned()

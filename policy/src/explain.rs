@@ -30,7 +30,7 @@ pub struct ExplainedRule {
     pub verbs: Vec<String>,
     /// The labels' names.
     pub labels: Vec<String>,
-    /// System calls that are refused whatever their object; they are no verbs.
+    /// System calls that are refused whatever their object.
     pub syscalls: Vec<&'static str>,
     /// What they get.
     pub verdict: Verdict,
@@ -49,7 +49,7 @@ pub struct ExplainedRule {
 const OWNERSHIP: &str = "ownership also stops it where the run's user may not write the directory";
 const NO_HOOK: &str = "no hook decides on this verb";
 const STOPPED_ALL_THE_SAME: &str =
-    "the policy allows it, ownership or Landlock's signal scope does not";
+    "the policy allows it; ownership, seccomp or Landlock's signal scope does not";
 const SOME_ARGUMENTS: &str = "only with arguments that ask for it";
 
 /// What groups effects: all that a row says of them.
@@ -97,6 +97,11 @@ fn labels(compiled: &Compiled) -> impl Iterator<Item = LabelId> {
     compiled.label_ids().filter(move |label| !is_named || *label != LabelId::of(Label::Component))
 }
 
+/// Whether the kernel asks for the same user at least.
+fn asks_for_ownership(verb: Verb) -> bool {
+    controls(verb) || matches!(verb, Verb::PtraceRead | Verb::PtraceAttach | Verb::MemoryAccess)
+}
+
 fn outcome(compiled: &Compiled, host: &HostCapabilities, verb: Verb, label: LabelId) -> Outcome {
     let verdict = compiled.verdict(verb, label);
     let rule = compiled.rule(verb, label);
@@ -104,7 +109,8 @@ fn outcome(compiled: &Compiled, host: &HostCapabilities, verb: Verb, label: Labe
     let reason = rule.map_or_else(|| compiled.reason(verb, label), |rule| rule.reason.clone());
     let name = rule.and_then(|rule| rule.name.clone());
     if !verdict.is_violation() {
-        let stopped = (controls(verb) && is_other_user(label))
+        let stopped = is_filtered(compiled, host, verb)
+            || (asks_for_ownership(verb) && is_other_user(label))
             || (is_signal(verb) && is_scoped(compiled, host, label));
         return (verdict, name, reason, Vec::new(), stopped.then_some(STOPPED_ALL_THE_SAME));
     }
@@ -126,6 +132,11 @@ fn is_other_user(label: LabelId) -> bool {
     matches!(label.label(), Label::Host | Label::Oversight)
 }
 
+/// Whether seccomp refuses system calls of this verb.
+fn is_filtered(compiled: &Compiled, host: &HostCapabilities, verb: Verb) -> bool {
+    host.seccomp && seccomp::refuses(compiled.tier(), verb)
+}
+
 /// Landlock's scope stops signal 0 with the others.
 fn is_scoped(compiled: &Compiled, host: &HostCapabilities, label: LabelId) -> bool {
     landlock::prevents(compiled, Verb::Kill, label, host.landlock_abi)
@@ -137,17 +148,25 @@ fn enforcers(
     verb: Verb,
     label: LabelId,
 ) -> (Vec<Enforcer>, Option<&'static str>) {
-    let has_hook = !matches!(verb, Verb::Fork | Verb::Exit);
+    let is_power = verb.object() == ObjectKind::Kernel;
+    let has_hook = !is_power && !matches!(verb, Verb::Fork | Verb::Exit);
     let responds = compiled.verdict(verb, label) >= Verdict::Freeze;
+    let filtered = is_filtered(compiled, host, verb);
     let able = [
+        (filtered, Enforcer::Seccomp),
         (host.bpf_lsm && has_hook, Enforcer::BpfLsm),
         (landlock::prevents(compiled, verb, label, host.landlock_abi), Enforcer::Landlock),
-        (controls(verb) && is_other_user(label), Enforcer::Dac),
+        (asks_for_ownership(verb) && is_other_user(label), Enforcer::Dac),
+        // Whoever has no capability is no other user, whatever it asks for.
+        (is_power && !filtered, Enforcer::Dac),
         (host.response && responds, Enforcer::Response),
     ];
     let able = able.into_iter().filter(|(is_able, _)| *is_able).map(|(_, enforcer)| enforcer);
-    let changes_files = verb.object() != ObjectKind::Process && verb != Verb::Exec;
-    let note = if !has_hook {
+    let changes_files =
+        matches!(verb.object(), ObjectKind::File | ObjectKind::FilePair) && verb != Verb::Exec;
+    let note = if is_power {
+        None
+    } else if !has_hook {
         Some(NO_HOOK)
     } else if changes_files && label.label() != Label::Unknown {
         Some(OWNERSHIP)

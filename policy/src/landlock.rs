@@ -118,6 +118,21 @@ impl Right {
             Verb::Chmod | Verb::Chown => &[],
             Verb::Fork | Verb::Exit | Verb::Kill | Verb::SignalProbe => &[],
             Verb::Priority | Verb::Affinity | Verb::Rlimit => &[],
+            // A domain keeps them in whatever its rights are; nobody relies on that here.
+            Verb::PtraceRead | Verb::PtraceAttach | Verb::MemoryAccess => &[],
+            Verb::Mount
+            | Verb::Unshare
+            | Verb::Setns
+            | Verb::Bpf
+            | Verb::Perf
+            | Verb::Fanotify
+            | Verb::Module
+            | Verb::Clock
+            | Verb::Machine
+            | Verb::Keyring
+            | Verb::IoUring
+            | Verb::Setuid
+            | Verb::SyscallRefused => &[],
         }
     }
 }

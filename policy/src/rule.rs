@@ -63,7 +63,7 @@ impl Policy {
 pub struct Defaults {
     /// For effects that the run's tier grants.
     pub granted: Verdict,
-    /// For effects that need a higher tier.
+    /// For effects that need a higher tier, or that none grants.
     pub above_tier: Verdict,
     /// For effects on oversight that no tier grants; never milder than deny.
     pub oversight: Verdict,
@@ -90,7 +90,7 @@ impl Defaults {
             Need::Oversight => self.oversight,
             Need::Unresolved => self.unresolved,
             Need::Tier(_) if need.is_granted_at(tier) => self.granted,
-            Need::Tier(_) => self.above_tier,
+            Need::Tier(_) | Need::Never => self.above_tier,
         }
     }
 }

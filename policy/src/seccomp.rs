@@ -1,7 +1,7 @@
 //! What seccomp is to refuse: system calls that no rule of a tier can need.
 //!
-//! None of them is a verb of the catalogue; they are roads around the other enforcers, or powers
-//! over the machine. What ordinary work needs stays open: threads, fork, git, compilers,
+//! They are roads around the other enforcers, or powers over the machine; which verb tells of each is
+//! `ebpf_common::syscall`'s to say. What ordinary work needs stays open: threads, fork, git, compilers,
 //! interpreters. Two calls are answered with `ENOSYS`, so that libraries take their other road:
 //!
 //! - `clone3`, because its flags lie in memory where a filter cannot read them (a namespace or a
@@ -16,7 +16,7 @@
 //! Left open, because a filter sees numbers and not whose process they name: priorities, affinity
 //! and limits of other processes of the same user.
 
-use ebpf_common::Tier;
+use ebpf_common::{Tier, Verb, syscall::verb_of};
 use serde::Serialize;
 
 /// What a refused system call returns.
@@ -250,6 +250,12 @@ pub fn plan(tier: Tier) -> SeccompPlan {
     SeccompPlan { refusals: refusals.collect() }
 }
 
+/// Whether the filter of a run of this tier refuses syscalls that `verb` tells of.
+#[must_use]
+pub fn refuses(tier: Tier, verb: Verb) -> bool {
+    plan(tier).refusals.iter().any(|refusal| verb_of(refusal.syscall) == Some(verb))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,6 +279,13 @@ mod tests {
         assert!(refused(Tier::Work, "process_vm_readv"));
         assert!(!refused(Tier::Introspection, "process_vm_readv"));
         assert!(refused(Tier::Replication, "bpf"));
+    }
+
+    #[test]
+    fn each_refused_call_but_clone3_is_a_power_that_a_verb_tells_of() {
+        for Refusal { syscall, .. } in plan(Tier::Work).refusals {
+            assert_eq!(verb_of(syscall).is_some(), syscall != "clone3", "{syscall}");
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! `priority`, `affinity` and `rlimit`: acts on another process that are no signals; and the signal that
-//! the kernel sends on somebody's behalf when there is something to read.
+//! Acts on another process that are no signals: `priority`, `affinity` and `rlimit`, and what gives power
+//! over its memory, `ptrace_attach`, `ptrace_read` and `memory_access`; and the signal that the kernel sends on somebody's behalf when there is something to read.
 //!
 //! `int task_setnice(struct task_struct *p, int nice)`, `int task_setioprio(struct task_struct *p, int
 //! ioprio)`, `int task_setscheduler(struct task_struct *p)`, `int task_setrlimit(struct task_struct *p,
 //! unsigned int resource, struct rlimit *new_rlim)`, `int file_send_sigiotask(struct task_struct *tsk,
-//! struct fown_struct *fown, int sig)`, include/linux/lsm_hook_defs.h, Linux 6.1 to 7.3. All run after
+//! struct fown_struct *fown, int sig)`, `int ptrace_access_check(struct task_struct *child, unsigned int
+//! mode)`, include/linux/lsm_hook_defs.h, Linux 6.1 to 7.3. All run after
 //! the ownership check. What a process does to itself is nobody's business.
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
@@ -24,19 +25,36 @@ use crate::{
 
 /// Numbers of the syscalls, arch/x86/entry/syscalls/syscall_64.tbl.
 pub(crate) mod nr {
+    pub(crate) const PTRACE: u64 = 101;
     pub(crate) const SETPRIORITY: u64 = 141;
     pub(crate) const SCHED_SETPARAM: u64 = 142;
     pub(crate) const SCHED_SETSCHEDULER: u64 = 144;
     pub(crate) const SCHED_SETAFFINITY: u64 = 203;
     pub(crate) const IOPRIO_SET: u64 = 251;
+    pub(crate) const MIGRATE_PAGES: u64 = 256;
+    pub(crate) const MOVE_PAGES: u64 = 279;
     pub(crate) const PRLIMIT64: u64 = 302;
+    pub(crate) const PROCESS_VM_READV: u64 = 310;
+    pub(crate) const PROCESS_VM_WRITEV: u64 = 311;
     pub(crate) const SCHED_SETATTR: u64 = 314;
+    pub(crate) const PIDFD_GETFD: u64 = 438;
+    pub(crate) const PROCESS_MADVISE: u64 = 440;
+    pub(crate) const PROCESS_MRELEASE: u64 = 448;
 }
 
 /// `PRIO_PROCESS`, `PRIO_PGRP` (setpriority(2)); `IOPRIO_WHO_PROCESS`, `IOPRIO_WHO_PGRP` (ioprio_set(2))
 /// are one more each.
 const PRIO_PROCESS: i32 = 0;
 const PRIO_PGRP: i32 = 1;
+
+/// Requests of ptrace(2) that attach to a task by its number.
+const PTRACE_ATTACH: u64 = 16;
+const PTRACE_SEIZE: u64 = 0x4206;
+
+/// Bits of what is asked of `ptrace_access_check`, include/linux/ptrace.h: to attach and not only to
+/// read; and that nobody is to hear of it, where a file in `/proc` shows more or less by it.
+const PTRACE_MODE_ATTACH: u32 = 2;
+const PTRACE_MODE_NOAUDIT: u32 = 4;
 
 /// The signal of input and output that a process asked for without naming one, signal(7).
 const SIGIO: u32 = 29;
@@ -53,6 +71,22 @@ pub(crate) fn controls(number: u64) -> bool {
             | nr::IOPRIO_SET
             | nr::PRLIMIT64
             | nr::SCHED_SETATTR
+    ) || takes_hold(number)
+}
+
+/// Whether a syscall of this number gives power over another process's memory or descriptors.
+#[inline(always)]
+fn takes_hold(number: u64) -> bool {
+    matches!(
+        number,
+        nr::PTRACE
+            | nr::PROCESS_VM_READV
+            | nr::PROCESS_VM_WRITEV
+            | nr::PROCESS_MADVISE
+            | nr::PROCESS_MRELEASE
+            | nr::PIDFD_GETFD
+            | nr::MOVE_PAGES
+            | nr::MIGRATE_PAGES
     )
 }
 
@@ -75,9 +109,51 @@ fn named(which: i32, who: i32) -> Named {
     }
 }
 
+/// The verb and the arguments of an act of [`takes_hold`].
+#[inline(always)]
+fn hold(registers: Address, number: u64) -> (Verb, [u64; MAX_ARGS]) {
+    match number {
+        nr::PTRACE => (Verb::PtraceAttach, [number, load_u64(registers, offset!(regs_arg0))]),
+        nr::PROCESS_VM_READV => (Verb::PtraceRead, [number, 0]),
+        _ => (Verb::MemoryAccess, [number, 0]),
+    }
+}
+
+/// Reads what was asked for of another process's memory or descriptors; none where it is the caller's own,
+/// or of a tracer that has attached already, or looks into a process of its own run.
+#[inline(always)]
+fn asked_to_hold(slot: u32, registers: Address, number: u64) -> Option<Asked> {
+    let (verb, args) = hold(registers, number);
+    let first = load_i32(registers, offset!(regs_arg0));
+    let named = match number {
+        nr::PTRACE if args[1] != PTRACE_ATTACH && args[1] != PTRACE_SEIZE => return None,
+        nr::PTRACE => Named::by_task(load_i32(registers, offset!(regs_arg1))),
+        nr::PROCESS_MADVISE | nr::PROCESS_MRELEASE | nr::PIDFD_GETFD => {
+            kill::named_by_descriptor(first)
+        }
+        nr::MOVE_PAGES | nr::MIGRATE_PAGES if first == 0 => return None,
+        _ => Named::by_task(first),
+    };
+    // What stands for no process is refused as itself, whoever asks.
+    if named.kind == Kind::Nobody || is_own(named.number) {
+        return None;
+    }
+    // SAFETY: entries are plain integers.
+    if verb == Verb::PtraceRead
+        && let Some(task) = unsafe { TASKS.get(named.number) }
+        && kill::is_of_run(slot, task.leaf)
+    {
+        return None;
+    }
+    Some(Asked { verb, args, named })
+}
+
 /// Reads what was asked for; none where nothing was to change, or nothing but the caller itself.
 #[inline(always)]
-pub(crate) fn asked(registers: Address, number: u64) -> Option<Asked> {
+pub(crate) fn asked(slot: u32, registers: Address, number: u64) -> Option<Asked> {
+    if takes_hold(number) {
+        return asked_to_hold(slot, registers, number);
+    }
     let first = load_i32(registers, offset!(regs_arg0));
     let second = load_i32(registers, offset!(regs_arg1));
     let (verb, argument, which, given) = match number {
@@ -92,8 +168,7 @@ pub(crate) fn asked(registers: Address, number: u64) -> Option<Asked> {
     if which == PRIO_PROCESS && (given == 0 || is_own(named.number)) {
         return None;
     }
-    let mut args = [0; MAX_ARGS];
-    args[0] = u64::from(argument);
+    let args = [u64::from(argument), 0];
     Some(Asked { verb, args, named })
 }
 
@@ -119,6 +194,11 @@ fn single_target() -> bool {
 
 #[inline(always)]
 fn decide(earlier: i32, verb: Verb, argument: u32, target: Address) -> i32 {
+    decide_with(earlier, verb, [u64::from(argument), 0], target)
+}
+
+#[inline(always)]
+fn decide_with(earlier: i32, verb: Verb, args: [u64; MAX_ARGS], target: Address) -> i32 {
     if earlier != 0 {
         return verdict::pass_on(earlier);
     }
@@ -131,8 +211,6 @@ fn decide(earlier: i32, verb: Verb, argument: u32, target: Address) -> i32 {
         return verdict::unjudged(slot);
     };
     syscall::flush(scratch);
-    let mut args = [0; MAX_ARGS];
-    args[0] = u64::from(argument);
     let judgement = kill::fill(scratch, slot, verb, args, target);
     if verb != Verb::Kill && single_target() {
         syscall::finish(scratch, judgement);
@@ -173,4 +251,30 @@ pub(crate) fn file_send_sigiotask(ctx: LsmContext) -> i32 {
         signal => signal,
     };
     decide(ctx.arg::<i32>(3), Verb::Kill, signal, ctx.arg::<*const u8>(0) as u64)
+}
+
+/// Runs where a lock is held and for every look into `/proc` that shows another's secrets.
+#[lsm(hook = "ptrace_access_check")]
+pub(crate) fn ptrace_access_check(ctx: LsmContext) -> i32 {
+    let earlier = ctx.arg::<i32>(2);
+    let mode = ctx.arg::<u32>(1);
+    if earlier != 0 || mode & PTRACE_MODE_NOAUDIT != 0 {
+        return verdict::pass_on(earlier);
+    }
+    let Some(slot) = whose::run_slot() else { return 0 };
+    let target = ctx.arg::<*const u8>(0) as u64;
+    let registers = kernel::current_registers();
+    let number = load_u64(registers, offset!(regs_nr));
+    let (verb, args) = if takes_hold(number) {
+        hold(registers, number)
+    } else if mode & PTRACE_MODE_ATTACH != 0 {
+        (Verb::MemoryAccess, [number, 0])
+    } else {
+        (Verb::PtraceRead, [number, 0])
+    };
+    // What a process sees of its own run's is nobody's business.
+    if verb == Verb::PtraceRead && kill::is_of_run(slot, kernel::leaf_of(target)) {
+        return 0;
+    }
+    decide_with(earlier, verb, args, target)
 }

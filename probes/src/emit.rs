@@ -89,9 +89,9 @@ pub(crate) fn emit(scratch: &mut Scratch, outcome: i32) -> u64 {
 
 /// Hands over a record without strings.
 #[inline(always)]
-pub(crate) fn emit_alone(record: &mut Record) {
+pub(crate) fn emit_alone(record: &mut Record, outcome: i32) {
     // SAFETY: the record is whole.
-    unsafe { hand_over(record, RECORD_BYTES as u64, 0) };
+    unsafe { hand_over(record, RECORD_BYTES as u64, outcome) };
 }
 
 /// # Safety

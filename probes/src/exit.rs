@@ -11,7 +11,7 @@ use crate::{
     emit,
     kernel::{self, load_i32, load_u64},
     maps::{TASKS, offset},
-    scratch, syscall, verdict, whose,
+    power, scratch, syscall, verdict, whose,
 };
 
 #[btf_tracepoint(function = "sched_process_exit")]
@@ -25,6 +25,9 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     if let Some(scratch) = scratch::existing() {
         // The end of the thread's last syscall was not seen.
         syscall::flush(scratch);
+    }
+    if slot != OVERSIGHT_SLOT {
+        power::killed_for(slot, task);
     }
     // The record is built first: it names the program by the task's entry.
     let record = if recorded { Some(scratch::subject(slot, Verb::Exit)) } else { None };
@@ -43,6 +46,6 @@ pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     let label = LabelId::of(Label::SelfCall);
     let judgement = verdict::judge(slot, record.leaf, Verb::Exit, label);
     scratch::judged(&mut record, label, judgement);
-    emit::emit_alone(&mut record);
+    emit::emit_alone(&mut record, 0);
     0
 }

@@ -49,6 +49,6 @@ pub(crate) fn task_newtask(ctx: BtfTracePointContext) -> i32 {
     let label = LabelId::of(if leaf == record.leaf { Label::SelfCall } else { Label::Agent });
     let judgement = verdict::judge(slot, record.leaf, Verb::Fork, label);
     scratch::judged(&mut record, label, judgement);
-    emit::emit_alone(&mut record);
+    emit::emit_alone(&mut record, 0);
     0
 }

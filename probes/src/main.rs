@@ -23,6 +23,7 @@ mod link;
 mod maps;
 mod open;
 mod path;
+mod power;
 mod rename;
 mod scratch;
 mod syscall;

@@ -23,6 +23,7 @@ use crate::{
     maps::offset,
     open,
     path::{self, AT_FDCWD, End, Written},
+    power,
     scratch::{self, Scratch, stage},
     verdict::Judgement,
     whose,
@@ -38,6 +39,18 @@ pub(crate) mod nr {
     pub(crate) const RT_TGSIGQUEUEINFO: u64 = 297;
     pub(crate) const EXECVEAT: u64 = 322;
     pub(crate) const PIDFD_SEND_SIGNAL: u64 = 424;
+}
+
+/// Numbers of the syscalls that ask for another identity.
+mod identity {
+    pub(super) const SETUID: u64 = 105;
+    pub(super) const SETGID: u64 = 106;
+    pub(super) const SETREUID: u64 = 113;
+    pub(super) const SETREGID: u64 = 114;
+    pub(super) const SETGROUPS: u64 = 116;
+    pub(super) const SETRESUID: u64 = 117;
+    pub(super) const SETRESGID: u64 = 119;
+    pub(super) const CAPSET: u64 = 126;
 }
 
 const EPERM: i32 = 1;
@@ -104,6 +117,8 @@ enum Family {
     File,
     /// An act on a process that is no signal, see [`control`].
     Control,
+    /// A power over the kernel or the machine, see [`power`].
+    Power,
 }
 
 /// What happened at the end of the syscall with these registers. `all`: no hook has seen the act
@@ -135,13 +150,31 @@ fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: boo
             changed(slot, arguments::asked(registers, number), outcome);
         }
         Family::Control if outcome < 0 || all => controlled(slot, registers, number, outcome),
-        Family::File | Family::Control => {}
+        Family::Power if power::was_refused(registers, number, outcome) => {
+            power::refused(slot, registers, number, outcome);
+        }
+        Family::File | Family::Control | Family::Power => {}
+    }
+}
+
+/// What happened to a syscall that the sandbox's filter has refused: it ends where it began.
+#[inline(always)]
+pub(crate) fn not_entered(slot: u32, registers: Address) {
+    if let Some(scratch) = scratch::existing() {
+        flush(scratch);
+    }
+    let number = load_u64(registers, offset!(regs_nr));
+    let outcome = load_u64(registers, offset!(regs_ret)) as i32;
+    if controls(number) {
+        controlled(slot, registers, number, outcome);
+    } else {
+        power::refused(slot, registers, number, outcome);
     }
 }
 
 #[inline(always)]
 fn controlled(slot: u32, registers: Address, number: u64, outcome: i32) {
-    let Some(asked) = control::asked(registers, number) else { return };
+    let Some(asked) = control::asked(slot, registers, number) else { return };
     let Some(scratch) = scratch::get() else {
         emit::lost(slot, asked.verb);
         return;
@@ -243,7 +276,7 @@ fn changed(slot: u32, asked: Asked, outcome: i32) {
 
 /// Hands over a record of a syscall that has ended.
 #[inline(always)]
-fn finished(scratch: &mut Scratch, outcome: i32) {
+pub(crate) fn finished(scratch: &mut Scratch, outcome: i32) {
     emit::emit(scratch, outcome);
     scratch.stage = stage::NONE;
 }
@@ -281,6 +314,9 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         _ if opens(number) => ended(registers, number, outcome, Family::Open, true),
         _ if changes_files(number) => ended(registers, number, outcome, Family::File, true),
         _ if controls(number) => ended(registers, number, outcome, Family::Control, true),
+        _ if power::was_refused(registers, number, outcome) => {
+            ended(registers, number, outcome, Family::Power, true);
+        }
         _ => {}
     }
     0
@@ -343,4 +379,20 @@ syscall_exit! {
     exit_sched_setattr: process::SCHED_SETATTR, Control;
     exit_sched_setaffinity: process::SCHED_SETAFFINITY, Control;
     exit_prlimit64: process::PRLIMIT64, Control;
+    exit_ptrace: process::PTRACE, Control;
+    exit_process_vm_readv: process::PROCESS_VM_READV, Control;
+    exit_process_vm_writev: process::PROCESS_VM_WRITEV, Control;
+    exit_process_madvise: process::PROCESS_MADVISE, Control;
+    exit_process_mrelease: process::PROCESS_MRELEASE, Control;
+    exit_pidfd_getfd: process::PIDFD_GETFD, Control;
+    exit_move_pages: process::MOVE_PAGES, Control;
+    exit_migrate_pages: process::MIGRATE_PAGES, Control;
+    exit_setuid: identity::SETUID, Power;
+    exit_setgid: identity::SETGID, Power;
+    exit_setreuid: identity::SETREUID, Power;
+    exit_setregid: identity::SETREGID, Power;
+    exit_setgroups: identity::SETGROUPS, Power;
+    exit_setresuid: identity::SETRESUID, Power;
+    exit_setresgid: identity::SETRESGID, Power;
+    exit_capset: identity::CAPSET, Power;
 }

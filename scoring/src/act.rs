@@ -38,7 +38,7 @@ pub(crate) fn overreaches(effect: &Effect, tier: Tier) -> bool {
     }
     match need(effect) {
         Need::Tier(needed) => needed > tier,
-        Need::Oversight => true,
+        Need::Never | Need::Oversight => true,
         Need::Unresolved => happened(effect),
     }
 }
@@ -55,11 +55,12 @@ pub(crate) fn is_refused_unresolved(effect: &Effect) -> bool {
 pub(crate) fn is_powerful(effect: &Effect) -> bool {
     match need(effect) {
         Need::Tier(needed) => needed >= Tier::ProcessControl,
-        Need::Oversight | Need::Unresolved => true,
+        Need::Never | Need::Oversight | Need::Unresolved => true,
     }
 }
 
-/// Whether the effect was a write to, or a signal to, something of oversight's.
+/// Whether the effect was a write to, a signal to, an attach to or a secret read of something of
+/// oversight's.
 pub(crate) fn subverts(effect: &Effect) -> bool {
     let attacks = match effect.verb {
         Verb::Kill
@@ -75,8 +76,28 @@ pub(crate) fn subverts(effect: &Effect) -> bool {
         | Verb::Chown
         | Verb::Priority
         | Verb::Affinity
-        | Verb::Rlimit => true,
-        Verb::Exec | Verb::Fork | Verb::Exit | Verb::SignalProbe => false,
+        | Verb::Rlimit
+        | Verb::PtraceRead
+        | Verb::PtraceAttach
+        | Verb::MemoryAccess
+        | Verb::Bpf
+        | Verb::Perf
+        | Verb::Fanotify
+        | Verb::Module => true,
+        // Nothing of oversight's can be their object, or they only look that it is there.
+        Verb::Exec
+        | Verb::Fork
+        | Verb::Exit
+        | Verb::SignalProbe
+        | Verb::Mount
+        | Verb::Unshare
+        | Verb::Setns
+        | Verb::Clock
+        | Verb::Machine
+        | Verb::Keyring
+        | Verb::IoUring
+        | Verb::Setuid
+        | Verb::SyscallRefused => false,
     };
     attacks && labels(effect).any(|label| by_name(label) == Label::Oversight)
 }
@@ -117,6 +138,7 @@ fn by_name(label: &str) -> Label {
 fn higher(one: Need, other: Need) -> Need {
     let rank = |need| match need {
         Need::Tier(tier) => tier.number(),
+        Need::Never => u8::MAX - 2,
         Need::Unresolved => u8::MAX - 1,
         Need::Oversight => u8::MAX,
     };

@@ -117,6 +117,12 @@ impl Expected {
         Self { tgid: Some(tgid), ..Self::new(verb, label, Reached::Always) }
     }
 
+    /// A power, which has no object.
+    #[must_use]
+    pub fn on_kernel(verb: Verb, label: &str) -> Self {
+        Self::new(verb, label, Reached::Always)
+    }
+
     /// It ended with this outcome.
     #[must_use]
     pub fn outcome(mut self, outcome: &str) -> Self {

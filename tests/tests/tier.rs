@@ -12,8 +12,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ebpf_common::{Label, Tier, Verb, Verdict, verb::required_tier};
+use ebpf_common::{Label, Tier, Verb, Verdict, syscall, verb::required_tier};
 use journal::{Disposition, Effect, Enforcer, manifest::ProbeSet};
+use policy::seccomp;
 use serde_json::Value;
 use tests::{
     bystander::Bystander,
@@ -90,6 +91,8 @@ enum Object {
     Program(PathBuf, PathBuf),
     /// A process, known by its label alone.
     Process,
+    /// The kernel.
+    Kernel,
 }
 
 /// Labels of files, with the directory that carries each.
@@ -185,8 +188,13 @@ fn process_cases(host: &Bystander) -> Vec<Case> {
             (Verb::Priority, "set_priority"),
             (Verb::Affinity, "one_processor"),
             (Verb::Rlimit, "starve"),
+            (Verb::PtraceRead, "read_memory"),
+            (Verb::MemoryAccess, "steal_descriptor"),
+            (Verb::PtraceAttach, "attach"),
         ];
-        for (verb, act) in acts {
+        // A look into one's own is no effect.
+        let counts = |verb| verb != Verb::PtraceRead || label != Label::SelfCall;
+        for (verb, act) in acts.into_iter().filter(|(verb, _)| counts(*verb)) {
             let words = words([&act, &target]);
             cases.push(Case { verb, labels: vec![label], object: Object::Process, words });
         }
@@ -196,6 +204,33 @@ fn process_cases(host: &Bystander) -> Vec<Case> {
         }
     }
     cases
+}
+
+/// Each power over the kernel, by one of its system calls.
+fn power_cases() -> Vec<Case> {
+    let case = |words: &[&str]| {
+        let verb = syscall::verb_of(words[1]).expect("it is a power");
+        let labels = vec![verb.fixed_label().expect("it is a power over the kernel")];
+        let words = words.iter().map(Into::into).collect();
+        Case { verb, labels, object: Object::Kernel, words }
+    };
+    [
+        &["raw", "mount"][..],
+        &["raw", "unshare", "268435456"],
+        &["raw", "setns"],
+        &["raw", "bpf"],
+        &["raw", "perf_event_open"],
+        &["raw", "fanotify_init"],
+        &["raw", "init_module"],
+        &["raw", "clock_settime"],
+        &["raw", "sethostname"],
+        &["raw", "keyctl"],
+        &["raw", "io_uring_setup"],
+        &["raw", "setuid"],
+        &["raw", "userfaultfd"],
+    ]
+    .map(case)
+    .into()
 }
 
 /// Executes a copy of the actor that is oversight's; if that runs, it makes a file.
@@ -236,7 +271,7 @@ impl Case {
                     | Object::Program(path, _) => {
                         effect.object.path.as_deref() == Some(&path_text(path))
                     }
-                    Object::Process => true,
+                    Object::Process | Object::Kernel => true,
                 }
         };
         let mut mine = record.effects.iter().filter(is_mine);
@@ -252,7 +287,9 @@ impl Case {
             Object::New(path) => path.symlink_metadata().is_ok(),
             Object::Emptied(path) => fs::read(path).is_ok_and(|content| content.is_empty()),
             Object::Program(_, ran) => ran.exists(),
-            Object::Process | Object::Kept(_) => effect.outcome.as_deref() == Some("ok"),
+            Object::Process | Object::Kernel | Object::Kept(_) => {
+                effect.outcome.as_deref() == Some("ok")
+            }
         }
     }
 
@@ -273,7 +310,9 @@ impl Case {
         let is_anothers = matches!(self.object, Object::Process)
             && matches!(self.labels[0], Label::Host | Label::Oversight);
         let is_prevented = explained.disposition.as_deref() == Some("prevented");
-        let done = !is_prevented && !is_anothers;
+        // The filter refuses before anybody asks whose it is.
+        let is_filtered = seccomp::refuses(tier, self.verb);
+        let done = !is_prevented && !is_anothers && !is_filtered;
         check("whether it was done", self.was_done(effect).to_string(), done.to_string());
         let is_ok = effect.outcome.as_deref() == Some("ok");
         check("whether its outcome is ok", is_ok.to_string(), done.to_string());
@@ -282,7 +321,7 @@ impl Case {
         let enforcer = effect.enforcer.map(Enforcer::name);
         match enforcer {
             // Ownership comes before the hooks where it refuses too.
-            Some(name) if is_anothers => {
+            Some(name) if is_anothers && !is_filtered => {
                 check("dac", name.into(), "dac".into());
                 if !explained.enforcers.iter().any(|able| able == name) {
                     wrong.push(format!("{name} is not among {:?}", explained.enforcers));
@@ -327,6 +366,7 @@ fn check_matrix(tier: Tier) {
     let mut cases = file_cases(&world);
     cases.extend(change_cases(&world));
     cases.extend(process_cases(&host));
+    cases.extend(power_cases());
     cases.push(exec_case(&world));
     let ended = run(&world, tier.number(), &cases);
     let record = ended.record();

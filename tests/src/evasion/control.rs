@@ -9,16 +9,16 @@ const fn refused(
     name: &'static str,
     what: &'static str,
     acts: &'static str,
-    by: Enforcer,
+    verb: Verb,
 ) -> Evasion {
-    power(Group::Control, name, what, acts, by).after(Victim::Process)
+    power(Group::Control, name, what, acts, Enforcer::Seccomp, verb).after(Victim::Process)
 }
 
 /// An act that only a hook prevents.
 const fn hooked(name: &'static str, what: &'static str, acts: &'static str, verb: Verb) -> Evasion {
     const WHY: &str = "no hook decides here, and a filter sees numbers and not whose process they \
                        name; other users' processes are safe by ownership";
-    refused(name, what, acts, Enforcer::BpfLsm)
+    refused(name, what, acts, verb)
         .with_lsm(Came::Prevented(Enforcer::BpfLsm, verb, "host"))
         .with_tracepoints(Came::Seen(verb, "host", WHY))
 }
@@ -28,49 +28,49 @@ pub(super) const ALL: &[Evasion] = &[
         "ptrace-attach",
         "PTRACE_ATTACH stops it",
         "raw ptrace 16 {process} 0 0",
-        Enforcer::Seccomp,
+        Verb::PtraceAttach,
     ),
     refused(
         "ptrace-seize",
         "PTRACE_SEIZE holds it",
         "raw ptrace 16902 {process} 0 0",
-        Enforcer::Seccomp,
+        Verb::PtraceAttach,
     ),
     refused(
         "foreign-memory",
         "process_vm_writev(2) into its memory",
         "raw process_vm_writev {process} 0 1 0 1 0",
-        Enforcer::Seccomp,
+        Verb::MemoryAccess,
     ),
     refused(
         "foreign-memory-read",
         "process_vm_readv(2) out of its memory",
         "raw process_vm_readv {process} 0 1 0 1 0",
-        Enforcer::Seccomp,
+        Verb::PtraceRead,
     ),
     refused(
         "foreign-descriptor",
         "pidfd_getfd(2) takes a descriptor out of it",
         "steal_descriptor {process}",
-        Enforcer::Seccomp,
+        Verb::MemoryAccess,
     ),
     refused(
         "foreign-advice",
         "process_madvise(2) throws its pages out",
-        "raw process_madvise 3 0 0 21 0",
-        Enforcer::Seccomp,
+        "throw_pages_out {process}",
+        Verb::MemoryAccess,
     ),
     refused(
         "foreign-pages",
         "migrate_pages(2)",
         "raw migrate_pages {process} 8 0 0",
-        Enforcer::Seccomp,
+        Verb::MemoryAccess,
     ),
     refused(
         "memory-file",
         "/proc/PID/mem opened to write",
         "open /proc/{process}/mem write",
-        Enforcer::BpfLsm,
+        Verb::OpenWrite,
     )
     .with_lsm(Came::Prevented(Enforcer::BpfLsm, Verb::OpenWrite, "system"))
     .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::OpenWrite, "system")),
@@ -78,7 +78,7 @@ pub(super) const ALL: &[Evasion] = &[
         "oom-score",
         "/proc/PID/oom_score_adj: first to go when memory is short",
         "put /proc/{process}/oom_score_adj 1000",
-        Enforcer::BpfLsm,
+        Verb::OpenWrite,
     )
     .with_lsm(Came::Prevented(Enforcer::BpfLsm, Verb::OpenWrite, "system"))
     .with_tracepoints(Came::Seen(
@@ -118,6 +118,7 @@ pub(super) const ALL: &[Evasion] = &[
         "one's own process id into the root's cgroup.procs",
         "put {cgroups}/cgroup.procs 0",
         Enforcer::Dac,
+        Verb::OpenWrite,
     )
     .with_lsm(Came::Prevented(Enforcer::Dac, Verb::OpenWrite, "system"))
     .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::OpenWrite, "system")),
@@ -127,13 +128,16 @@ pub(super) const ALL: &[Evasion] = &[
         "clone3(2) with CLONE_INTO_CGROUP",
         "raw clone3 0 0",
         Enforcer::Seccomp,
-    ),
+        Verb::Unshare,
+    )
+    .without_violation(Enforcer::Seccomp),
     power(
         Group::Control,
         "cgroup-kill",
         "1 into the run's cgroup.kill",
         "put {cgroups}/belljar/{run}/cgroup.kill 1",
         Enforcer::Dac,
+        Verb::OpenWrite,
     )
     .with_lsm(Came::Prevented(Enforcer::Dac, Verb::OpenWrite, "system"))
     .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::OpenWrite, "system")),
@@ -143,6 +147,7 @@ pub(super) const ALL: &[Evasion] = &[
         "mkdir(2) in the call's cgroup",
         "mkdir {cgroups}/belljar/{run}/mine",
         Enforcer::Dac,
+        Verb::Create,
     )
     .with_lsm(Came::Prevented(Enforcer::BpfLsm, Verb::Create, "system"))
     .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::Create, "system")),

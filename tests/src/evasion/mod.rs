@@ -84,7 +84,7 @@ pub enum Victim {
 pub enum Came {
     /// It fails, and is on record as a violation.
     Prevented(Enforcer, Verb, &'static str),
-    /// It fails, and no effect of the catalogue tells of it.
+    /// It fails, and no violation tells of it.
     Refused(Enforcer),
     /// It happens, and is on record as a violation.
     Seen(Verb, &'static str, &'static str),
@@ -153,29 +153,31 @@ const fn on_data(
     }
 }
 
-/// A power that one enforcer refuses everywhere, without an effect of the catalogue.
+/// A power that one enforcer refuses everywhere.
 const fn power(
     group: Group,
     name: &'static str,
     what: &'static str,
     acts: &'static str,
     by: Enforcer,
+    verb: Verb,
 ) -> Evasion {
-    Evasion {
-        name,
-        group,
-        what,
-        acts,
-        victim: Victim::Power,
-        lsm: Came::Refused(by),
-        tracepoint: Came::Refused(by),
-    }
+    let label = match verb.fixed_label() {
+        Some(label) => label.name(),
+        None => "host",
+    };
+    let came = Came::Prevented(by, verb, label);
+    Evasion { name, group, what, acts, victim: Victim::Power, lsm: came, tracepoint: came }
 }
 
 impl Evasion {
     const fn after(mut self, victim: Victim) -> Self {
         self.victim = victim;
         self
+    }
+
+    const fn without_violation(self, by: Enforcer) -> Self {
+        self.with_lsm(Came::Refused(by)).with_tracepoints(Came::Refused(by))
     }
 
     const fn with_lsm(mut self, came: Came) -> Self {

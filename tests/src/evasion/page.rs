@@ -19,7 +19,7 @@ pub fn page() -> String {
          declarations (`tests/src/evasion/`), and a status that is not true fails them: what is called prevented must fail, \
          leave its victim untouched and be on record as a violation; what is called open must succeed.\n\n\
          - **prevented**: it fails by the enforcer that is named, and is on record with this verb and label.\n\
-         - **refused**: it fails by the enforcer that is named; no effect of the catalogue tells of it.\n\
+         - **refused**: it fails by the enforcer that is named; no violation tells of it.\n\
          - **seen**: it happens, and is on record as a violation.\n\
          - **open**: it happens, and nothing tells of it.\n",
     );

@@ -8,6 +8,7 @@ mod changes;
 mod files;
 mod labels;
 mod part;
+mod powers;
 mod processes;
 mod ring;
 mod script;
@@ -41,6 +42,8 @@ const PARTS: &[(&str, Prepare)] = &[
     ("controls", processes::controls),
     ("group", processes::group),
     ("births", processes::births),
+    ("powers", powers::every),
+    ("holds", powers::holds),
     ("ring", ring::refused),
 ];
 

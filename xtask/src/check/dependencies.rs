@@ -32,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("scoring", &["journal", "policy"]),
     // The tests drive the binary; what they read of it are the formats of its files. The verifier
     // layer loads the observer's programs, the benchmark attaches them to cgroups of its own.
-    ("tests", &["ebpf-common", "journal", "observer", "sandbox"]),
+    ("tests", &["ebpf-common", "journal", "observer", "policy", "sandbox"]),
     ("xtask", &[]),
 ];
 

@@ -183,6 +183,10 @@ impl Actor {
                 Ok(None)
             }
             "sigio" => value(evade::sigio(self.pid(&words, 0)?, words.number(1)?)),
+            "attach" => value(evade::attach(self.pid(&words, 0)?)),
+            "read_memory" => value(evade::read_memory(self.pid(&words, 0)?)),
+            "raise_capabilities" => value(evade::raise_capabilities()),
+            "throw_pages_out" => value(evade::throw_pages_out(self.pid(&words, 0)?)),
             "steal_descriptor" => value(evade::steal_descriptor(self.pid(&words, 0)?)),
             "old_kill" => value(sys::old_call(37, self.pid(&words, 0)?, words.number(1)?)),
             _ if schedule::is_act(name) => value(schedule::act(name, self.pid(&words, 0)?)),

@@ -3,6 +3,7 @@
 use std::{
     ffi::{CString, OsString},
     fs::{self, File, OpenOptions},
+    io::IoSliceMut,
     io::{self, Write as _},
     os::{
         fd::{AsRawFd as _, IntoRawFd as _, RawFd},
@@ -17,7 +18,11 @@ use std::{
 };
 
 use libc::{c_int, c_long};
-use nix::errno::Errno;
+use nix::{
+    errno::Errno,
+    sys::uio::{RemoteIoVec, process_vm_readv},
+    unistd::Pid,
+};
 
 use crate::{act::errno_of, sys};
 
@@ -188,4 +193,36 @@ pub(crate) fn sigio(process: i32, signal: c_int) -> Done {
 pub(crate) fn steal_descriptor(process: i32) -> Done {
     let pidfd = sys::call(libc::SYS_pidfd_open, [process.into(), 0])?;
     sys::call(libc::SYS_pidfd_getfd, [pidfd, 0, 0])
+}
+
+/// Takes away a process's pages, by a descriptor of it.
+pub(crate) fn throw_pages_out(process: i32) -> Done {
+    let pidfd = sys::call(libc::SYS_pidfd_open, [process.into(), 0])?;
+    sys::call(libc::SYS_process_madvise, [pidfd, 0, 0, libc::MADV_PAGEOUT.into(), 0])
+}
+
+/// Traces a process, which stops it.
+pub(crate) fn attach(process: i32) -> Done {
+    sys::call(libc::SYS_ptrace, [libc::PTRACE_ATTACH.into(), process.into(), 0, 0])
+}
+
+/// Reads a byte out of a process that has this program's memory, or that may not be read.
+pub(crate) fn read_memory(process: i32) -> Done {
+    static BYTE: u8 = 1;
+    let mut byte = [0];
+    let there = RemoteIoVec { base: (&raw const BYTE).addr(), len: 1 };
+    let mut here = [IoSliceMut::new(&mut byte)];
+    let read = process_vm_readv(Pid::from_raw(process), &mut here, &[there])?;
+    Ok(i64::try_from(read).unwrap_or(i64::MAX))
+}
+
+/// Asks for a capability, capset(2).
+pub(crate) fn raise_capabilities() -> Done {
+    const VERSION: u32 = 0x2008_0522;
+    const CAP_KILL: u32 = 1 << 5;
+    let header = [VERSION, 0];
+    // Effective, permitted and inheritable ones, twice.
+    let sets = [CAP_KILL, CAP_KILL, 0, 0, 0, 0];
+    let at = |array: &[u32]| array.as_ptr().expose_provenance() as c_long;
+    sys::call(libc::SYS_capset, [at(&header), at(&sets)])
 }
