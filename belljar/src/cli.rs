@@ -6,7 +6,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use journal::manifest::ProbeSet;
-use policy::LabelledRoot;
+use policy::Labelled;
 
 use crate::exit::{Exit, Failure};
 
@@ -114,9 +114,10 @@ pub(crate) struct RunArgs {
     /// The policy (default: the shipped one)
     #[arg(long, env = "BELLJAR_POLICY")]
     pub(crate) policy: Option<PathBuf>,
-    /// Label a path: workspace, data, config, supervision or oversight; may be repeated
-    #[arg(long = "label", value_name = "NAME=PATH")]
-    pub(crate) labels: Vec<LabelledRoot>,
+    /// Label a path, or an address as tcp:ADDRESS:PORT or udp:ADDRESS:PORT with `*` for any: workspace, data,
+    /// config, supervision or oversight; may be repeated
+    #[arg(long = "label", value_name = "NAME=WHAT")]
+    pub(crate) labels: Vec<Labelled>,
     /// The run directory, which must not exist or be empty (default: runs/RUN)
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,

@@ -6,9 +6,9 @@
 pub enum Label {
     /// The object could not be resolved: a failed or unfinished walk. Fails closed.
     Unknown = 0,
-    /// A file outside every labelled root.
+    /// A file outside every labelled root, an address without a label.
     System = 1,
-    /// The run's own working directory.
+    /// The run's own working directory, and addresses that are its own.
     Workspace = 2,
     /// What outlives the run: logs, databases, backups.
     Data = 3,
@@ -24,7 +24,7 @@ pub enum Label {
     Agent = 8,
     /// A process outside the run.
     Host = 9,
-    /// A process of the scenario, whichever component.
+    /// A process of the scenario or the address that it answers at, whichever component.
     Component = 10,
     /// The kernel or the machine as a whole: what an act changes that has no object of its own.
     Kernel = 11,
@@ -47,7 +47,7 @@ impl Label {
         Self::Kernel,
     ];
 
-    /// Labels that a path can be given: by a scenario or with `--label NAME=PATH`.
+    /// Labels that a path or an address can be given: by a scenario or with `--label NAME=WHAT`.
     pub const FOR_PATHS: [Self; 5] =
         [Self::Workspace, Self::Data, Self::Config, Self::Supervision, Self::Oversight];
 

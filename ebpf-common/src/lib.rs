@@ -11,6 +11,7 @@
 #[cfg(any(feature = "user", test))]
 extern crate std;
 
+pub mod address;
 pub mod enforcement;
 pub mod label;
 pub mod maps;

@@ -6,6 +6,7 @@
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
 use crate::{
+    address::Words,
     label::LabelId,
     verb::{MAX_ARGS, Verb},
     verdict::Verdict,
@@ -35,7 +36,8 @@ pub mod string {
 
 /// Bits of [`Record::flags`].
 pub mod record_flags {
-    /// A BPF LSM program judged the act before it happened.
+    /// A program that can refuse judged the act before it happened: an LSM program, or for an
+    /// address one on the run's cgroup.
     pub const JUDGED: u16 = 1;
     /// The path was read from the caller's memory; label and verdict are user space's to find.
     pub const USER_PATH: u16 = 1 << 1;
@@ -73,6 +75,7 @@ pub struct Record {
     /// The verb's arguments, in its order.
     pub args: [u64; MAX_ARGS],
     /// File: inode number. Process: cgroup id of the target's leaf, 0 where it is in none of ours.
+    /// Address: see [`Record::set_address`].
     pub object_id: u64,
     /// File: device, major << 20 | minor; with `USER_PATH` that of `BASE`. Process: thread group id.
     pub object_number: u32,
@@ -98,8 +101,10 @@ pub struct Record {
     pub label: u8,
     /// Number of the destination's [`LabelId`], for a rename.
     pub to_label: u8,
+    /// Address: the port.
+    pub port: u16,
     /// Keeps the layout free of padding.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 4],
     /// Lengths of the strings behind the fixed part, in order, bytes.
     pub string_bytes: [u16; STRINGS],
     /// The subject's command name, NUL-padded. Written by the agent: hostile.
@@ -158,6 +163,24 @@ impl Record {
     #[must_use]
     pub const fn label(&self) -> LabelId {
         LabelId::from_number(self.label)
+    }
+
+    /// The object's address.
+    #[must_use]
+    pub const fn address(&self) -> Words {
+        let id = self.object_id;
+        [(id >> 32) as u32, id as u32, self.object_number, self.object_extra]
+    }
+
+    /// Makes an address and port the object. The address takes the place of what names a file or a
+    /// process: its first two words are `object_id`, the third `object_number`, the last
+    /// `object_extra`.
+    #[inline(always)]
+    pub const fn set_address(&mut self, address: Words, port: u16) {
+        self.object_id = (address[0] as u64) << 32 | address[1] as u64;
+        self.object_number = address[2];
+        self.object_extra = address[3];
+        self.port = port;
     }
 
     /// Whether a bit of [`record_flags`] is set.

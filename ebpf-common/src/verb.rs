@@ -23,6 +23,8 @@ pub enum ObjectKind {
     FilePair,
     /// The kernel or the machine; nothing names it.
     Kernel,
+    /// An address and port of the network.
+    Address,
 }
 
 /// How an argument of a verb reads.
@@ -50,6 +52,8 @@ pub enum ArgKind {
     Syscall,
     /// What a system call with many purposes was asked for, by its number.
     Operation,
+    /// A protocol number of IP, printed by name where it is `tcp` or `udp`.
+    Protocol,
 }
 
 /// An argument of a verb: its key in JSON and its kind.
@@ -146,7 +150,7 @@ impl Verb {
             (ObjectKind::Process, _) => &[("ESRCH", 3)],
             (_, Self::Create | Self::Link | Self::Symlink) => &[("ENOENT", 2), ("EEXIST", 17)],
             (ObjectKind::File | ObjectKind::FilePair, _) => &[("ENOENT", 2)],
-            (ObjectKind::Kernel, _) => &[],
+            (ObjectKind::Kernel | ObjectKind::Address, _) => &[],
         }
     }
 
@@ -171,9 +175,12 @@ impl Verb {
             Label::Kernel => false,
             Label::Unknown | Label::Oversight => true,
             Label::System | Label::Workspace | Label::Data | Label::Config | Label::Supervision => {
-                matches!(self.object(), ObjectKind::File | ObjectKind::FilePair)
+                !matches!(self.object(), ObjectKind::Process)
             }
-            Label::SelfCall | Label::Agent | Label::Host | Label::Component => {
+            Label::Component => {
+                matches!(self.object(), ObjectKind::Process | ObjectKind::Address)
+            }
+            Label::SelfCall | Label::Agent | Label::Host => {
                 matches!(self.object(), ObjectKind::Process)
             }
         }
@@ -193,6 +200,12 @@ enum Needs {
     Change,
     /// A power that no tier grants.
     Power { over: Label },
+    /// Talking to an address: to the run's own is work, to a component introspection, to whatever
+    /// else storage, since what has left cannot be taken back.
+    Reach,
+    /// Answering at an address: at the run's own is work, in a component's place process control,
+    /// elsewhere as [`Self::Change`].
+    Occupy,
 }
 
 /// What an effect of `verb` on an object labelled `label` needs: the table that everything else
@@ -209,9 +222,18 @@ pub const fn required_tier(verb: Verb, label: Label) -> Need {
         (Needs::Always { tier, .. }, _) => Need::Tier(tier),
         (_, Label::Unknown) => Need::Unresolved,
         (Needs::Process { foreign }, Label::Host | Label::Component) => Need::Tier(foreign),
-        (Needs::Change, Label::Supervision) => Need::Tier(Tier::Supervision),
-        (Needs::Change, Label::System | Label::Data | Label::Config) => Need::Tier(Tier::Storage),
-        (Needs::Look | Needs::Process { .. } | Needs::Change, _) => Need::Tier(Tier::Work),
+        (Needs::Reach, Label::Component) => Need::Tier(Tier::Introspection),
+        (Needs::Occupy, Label::Component) => Need::Tier(Tier::ProcessControl),
+        (Needs::Change | Needs::Reach | Needs::Occupy, Label::Supervision) => {
+            Need::Tier(Tier::Supervision)
+        }
+        (
+            Needs::Change | Needs::Reach | Needs::Occupy,
+            Label::System | Label::Data | Label::Config,
+        ) => Need::Tier(Tier::Storage),
+        (Needs::Look | Needs::Process { .. } | Needs::Change | Needs::Reach | Needs::Occupy, _) => {
+            Need::Tier(Tier::Work)
+        }
     }
 }
 
@@ -370,4 +392,15 @@ verbs! {
     /// by which others' work can be held up or typed into.
     SyscallRefused = 34, "syscall_refused", on Kernel, args ["syscall": Syscall],
         needs Needs::Power { over: Label::Kernel };
+
+    /// A connection was asked for, or a socket was given an address to talk to, by connect(2) or by
+    /// TCP fast open. The object is the other end, as the caller named it.
+    Connect = 35, "connect", on Address, args ["protocol": Protocol], needs Needs::Reach;
+
+    /// A socket was given an address of its own to answer at. The object is that address. Port 0
+    /// asks for any port; where nothing else gives it a label, that and loopback are the run's own.
+    Bind = 36, "bind", on Address, args ["protocol": Protocol], needs Needs::Occupy;
+
+    /// A datagram was sent to an address that the sender named with it. The object is the address.
+    Send = 37, "send", on Address, args ["protocol": Protocol], needs Needs::Reach;
 }

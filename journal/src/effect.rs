@@ -110,6 +110,10 @@ pub struct Object {
     /// A process, by its thread group; 0 and below name a group as `kill(2)` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tgid: Option<i64>,
+    /// An address of the network with its port: `127.0.0.1:5432`, `[::1]:80`. IPv4 stands as such
+    /// also where it was mapped into IPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// The call that a process of this run belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<u64>,

@@ -95,6 +95,9 @@ pub struct Manifest {
     /// oversight's own.
     #[serde(default)]
     pub labels: BTreeMap<String, Label>,
+    /// Labelled addresses: the label's name by pattern, such as `tcp:127.0.0.1:5432`.
+    #[serde(default)]
+    pub addresses: BTreeMap<String, String>,
     /// The scenario's name.
     pub scenario: String,
     /// The agent: `organism:NAME`, `llm:PROVIDER/MODEL` or `command`.

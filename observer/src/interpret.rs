@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
+    net::SocketAddr,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -18,7 +19,7 @@ use journal::{
     escape::escape, manifest::Mode,
 };
 use nix::{errno::Errno, sys::stat::SFlag};
-use policy::{Compiled, PathLabels, landlock, seccomp};
+use policy::{Compiled, PathLabels, Protocol, addresses::from_words, landlock, seccomp};
 use serde_json::Value;
 
 use crate::{mounts::Mounts, object_path};
@@ -201,6 +202,17 @@ impl Interpreter {
                 };
                 (object, label, None)
             }
+            ObjectKind::Address => {
+                let label = record.label();
+                let address = SocketAddr::new(from_words(record.address()), record.port);
+                let object = Object {
+                    label: self.compiled.label_name(label),
+                    source: Source::Kernel,
+                    address: Some(address.to_string()),
+                    ..Object::default()
+                };
+                (object, label, None)
+            }
             kind @ (ObjectKind::File | ObjectKind::FilePair) => {
                 let from_user = record.has(record_flags::USER_PATH);
                 let pair = kind == ObjectKind::FilePair;
@@ -302,7 +314,11 @@ impl Interpreter {
             Some(Errno::EPERM)
                 if record.has(record_flags::JUDGED) && record.has(record_flags::ENFORCED) =>
             {
-                prevented(Enforcer::BpfLsm)
+                prevented(if record.verb.object() == ObjectKind::Address {
+                    Enforcer::CgroupBpf
+                } else {
+                    Enforcer::BpfLsm
+                })
             }
             Some(Errno::EPERM) if self.filter_refuses(record) => prevented(Enforcer::Seccomp),
             // A call of another ABI: the filter has killed the process for it.
@@ -390,6 +406,8 @@ fn arguments(record: &Record) -> BTreeMap<String, Value> {
             let value = match arg.kind {
                 ArgKind::Signal => Value::from(value),
                 ArgKind::Pid => Value::from(value as u32 as i32),
+                ArgKind::Protocol => Protocol::from_number(value)
+                    .map_or_else(|| Value::from(value), |protocol| Value::from(protocol.name())),
                 ArgKind::CloneFlags | ArgKind::RenameFlags | ArgKind::OpenFlags => {
                     Value::from(format!("{value:#x}"))
                 }

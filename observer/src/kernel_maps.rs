@@ -12,6 +12,7 @@ use aya::{
 };
 use ebpf_common::{
     Label, LabelId,
+    address::AddressKey,
     maps::{Dropped, FileKey, LeafState, OVERSIGHT_SLOT, RunState, TABLE_BYTES, TaskState},
 };
 use zerocopy::{FromBytes as _, IntoBytes as _};
@@ -19,6 +20,7 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 pub(crate) const LEAF_BYTES: usize = size_of::<LeafState>();
 const TASK_BYTES: usize = size_of::<TaskState>();
 pub(crate) const FILE_BYTES: usize = size_of::<FileKey>();
+pub(crate) const ADDRESS_BYTES: usize = size_of::<AddressKey>();
 pub(crate) const RUN_BYTES: usize = size_of::<RunState>();
 pub(crate) const DROPPED_BYTES: usize = size_of::<Dropped>();
 
@@ -82,6 +84,7 @@ pub struct KernelMaps {
     tasks: HashMap<MapData, u32, [u8; TASK_BYTES]>,
     pub(crate) files: HashMap<MapData, [u8; FILE_BYTES], u32>,
     pub(crate) ancestors: HashMap<MapData, [u8; FILE_BYTES], u32>,
+    pub(crate) addresses: HashMap<MapData, [u8; ADDRESS_BYTES], u32>,
     pub(crate) next_seq: Array<MapData, u64>,
     pub(crate) dropped: Array<MapData, [u8; DROPPED_BYTES]>,
     oversight: Option<Oversight>,
@@ -120,6 +123,7 @@ impl KernelMaps {
             tasks: take!(object, "TASKS"),
             files: take!(object, "FILES"),
             ancestors: take!(object, "ANCESTORS"),
+            addresses: take!(object, "ADDRESSES"),
             next_seq: take!(object, "NEXT_SEQ"),
             dropped: take!(object, "DROPPED"),
             oversight: None,

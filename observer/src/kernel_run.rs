@@ -9,10 +9,13 @@ use ebpf_common::{
     verb::MAX_VERBS,
 };
 use journal::manifest::Mode;
+use policy::AddressPattern;
 use zerocopy::IntoBytes as _;
 
 use crate::{
-    kernel_maps::{DROPPED_BYTES, FILE_BYTES, KernelMaps, MapsError, RUN_BYTES, failed, removed},
+    kernel_maps::{
+        ADDRESS_BYTES, DROPPED_BYTES, FILE_BYTES, KernelMaps, MapsError, RUN_BYTES, failed, removed,
+    },
     mounts::OpenRoot,
 };
 
@@ -26,6 +29,7 @@ pub(crate) struct KernelRun {
     leaves: BTreeSet<u64>,
     files: BTreeSet<[u8; FILE_BYTES]>,
     ancestors: BTreeSet<[u8; FILE_BYTES]>,
+    addresses: BTreeSet<[u8; ADDRESS_BYTES]>,
 }
 
 impl KernelRun {
@@ -40,6 +44,7 @@ impl KernelRun {
             leaves: BTreeSet::new(),
             files: BTreeSet::new(),
             ancestors: BTreeSet::new(),
+            addresses: BTreeSet::new(),
         }
     }
 
@@ -120,6 +125,27 @@ impl KernelRun {
         ancestors.insert(key, below, 0).map_err(failed("ANCESTORS"))
     }
 
+    /// Labels an address. Of two labels for one address `oversight` counts, else the later one.
+    ///
+    /// # Errors
+    ///
+    /// When the map refuses.
+    pub(crate) fn label_address(
+        &mut self,
+        pattern: &AddressPattern,
+        label: LabelId,
+    ) -> Result<(), MapsError> {
+        let mut key = [0; ADDRESS_BYTES];
+        key.copy_from_slice(pattern.key(self.slot).as_bytes());
+        self.addresses.insert(key);
+        let addresses = &mut self.maps.borrow_mut().addresses;
+        let oversight = u32::from(LabelId::of(Label::Oversight).number());
+        if addresses.get(&key, 0).is_ok_and(|before| before == oversight) {
+            return Ok(());
+        }
+        addresses.insert(key, u32::from(label.number()), 0).map_err(failed("ADDRESSES"))
+    }
+
     /// Names a leaf.
     ///
     /// # Errors
@@ -178,6 +204,9 @@ impl KernelRun {
         }
         for key in &self.ancestors {
             removed("ANCESTORS", maps.ancestors.remove(key))?;
+        }
+        for key in &self.addresses {
+            removed("ADDRESSES", maps.addresses.remove(key))?;
         }
         maps.runs.set(self.slot, [0; RUN_BYTES], 0).map_err(failed("RUNS"))?;
         maps.dropped.set(self.slot, [0; DROPPED_BYTES], 0).map_err(failed("DROPPED"))?;

@@ -49,7 +49,7 @@ pub enum ObserverError {
 
 impl Observer {
     /// Loads the probes. `level` is the level of a run's cgroup in the hierarchy, `only` asks for one
-    /// set, `pins` is a directory in the BPF file system that keeps the programs when this process
+    /// set, `cgroups` is the directory of the cgroup that holds all runs, `pins` is a directory in the BPF file system that keeps the programs when this process
     /// dies.
     ///
     /// # Errors
@@ -58,10 +58,12 @@ impl Observer {
     pub fn load(
         level: u32,
         only: Option<ProbeSet>,
+        cgroups: &Path,
         pins: Option<&Path>,
     ) -> Result<Self, ObserverError> {
         let mut probes = Probes::load(level, only)?;
         let (maps, rings) = KernelMaps::take(&mut probes.object)?;
+        probes.attach_addresses(cgroups)?;
         if let Some(pins) = pins {
             probes.pin(pins)?;
         }

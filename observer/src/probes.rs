@@ -20,6 +20,7 @@ use zerocopy::IntoBytes as _;
 
 use crate::btf::{Btf, BtfError as OffsetsError};
 
+mod addresses;
 #[cfg(feature = "bench")]
 mod bench;
 
@@ -49,6 +50,15 @@ pub enum LoadError {
         /// Why.
         #[source]
         source: Box<ProgramError>,
+    },
+    /// The cgroup that holds the runs cannot be opened.
+    #[error("cannot open the cgroup {path}")]
+    Cgroup {
+        /// Its directory.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// A program could not be kept alive past the observer's death.
     #[error("cannot pin {program} in {directory}")]
@@ -288,6 +298,7 @@ impl Probes {
             }
         }
         let mut probes = Self { object, set, reason: None, programs: loaded, links: Vec::new() };
+        probes.load_addresses()?;
         probes.attach()?;
         Ok(probes)
     }

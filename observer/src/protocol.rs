@@ -86,6 +86,8 @@ pub struct Watch {
     /// Directories that stand in for others in the run's mounts: the path in the sandbox, and the
     /// directory on the host.
     pub binds: Vec<(PathBuf, PathBuf)>,
+    /// Labelled addresses: the label's name, a component's among them, and the pattern.
+    pub addresses: Vec<(String, String)>,
     /// Wall-clock time of CLOCK_BOOTTIME 0, nanoseconds since the Unix epoch.
     pub boot_time_unix_ns: i64,
     /// Where to serve metrics; port 0 picks one. A resident observer has an address of its own.

@@ -162,7 +162,9 @@ impl Served<'_> {
         let is_own = self.observer.is_none();
         if is_own {
             let pins = request.pins.as_deref();
-            self.observer = Some(Observer::load(request.level, request.probe_set, pins)?);
+            let cgroups = request.cgroup_path.parent().unwrap_or(&request.cgroup_path);
+            let observer = Observer::load(request.level, request.probe_set, cgroups, pins)?;
+            self.observer = Some(observer);
         }
         let slot = self.observer().watch(request)?;
         let metrics = Arc::clone(&self.observer().run(slot).metrics);
@@ -177,6 +179,12 @@ impl Served<'_> {
                     return Err(error);
                 }
             };
+        }
+        if let Some(address) = self.address
+            && let Err(error) = self.observer().run(slot).metrics_at(address)
+        {
+            self.observer().release(slot, false);
+            return Err(error.into());
         }
         let Watch { run, scenario, tier, mode, .. } = request;
         self.tell(&Event::Began { run, scenario, tier: *tier, mode: *mode });

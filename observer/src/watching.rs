@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
     fs, io,
+    net::SocketAddr,
     path::PathBuf,
     rc::Rc,
     sync::Arc,
@@ -19,7 +20,7 @@ use journal::{
     writer::{EffectWriter, WriteError},
 };
 use nix::time::{ClockId, clock_gettime};
-use policy::{Compiled, LabelledRoot, PathLabels};
+use policy::{AddressPattern, Compiled, LabelledRoot, PathLabels, Protocol};
 
 use crate::{
     interpret::{Interpreter, Owner},
@@ -66,7 +67,7 @@ pub enum WatchError {
     #[error("cannot serve metrics on {address}")]
     Metrics {
         /// The address.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// Why.
         #[source]
         source: io::Error,
@@ -165,6 +166,9 @@ impl Watching {
         };
         let tell = |watching: &mut Self| -> Result<(), WatchError> {
             watching.label(&mounts, &labelled)?;
+            for (name, pattern) in &request.addresses {
+                watching.label_address(name, pattern)?;
+            }
             let hooks_decide = probes.set == ProbeSet::Lsm;
             let table = watching.compiled.table();
             watching.kernel.set_policy(&table, request.mode, hooks_decide)?;
@@ -195,6 +199,26 @@ impl Watching {
             }
         }
         Ok(())
+    }
+
+    fn label_address(&mut self, name: &str, pattern: &str) -> Result<(), WatchError> {
+        let label = self
+            .compiled
+            .label_id(name)
+            .ok_or_else(|| WatchError::Request(format!("there is no label {name}")))?;
+        let pattern: AddressPattern =
+            pattern.parse().map_err(|error| WatchError::Request(format!("{error}")))?;
+        Ok(self.kernel.label_address(&pattern, label)?)
+    }
+
+    /// Gives the address at which metrics are served to oversight.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel's map refuses.
+    pub(crate) fn metrics_at(&mut self, address: SocketAddr) -> Result<(), MapsError> {
+        let pattern = AddressPattern::answered_by(Protocol::Tcp, address);
+        self.kernel.label_address(&pattern, LabelId::of(Label::Oversight))
     }
 
     /// Notes that a call begins in a leaf.

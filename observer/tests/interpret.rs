@@ -9,7 +9,7 @@ use observer::{
     interpret::{Interpreter, LandlockInForce, Owner},
     mounts::Mounts,
 };
-use policy::{LabelledRoot, PathLabels, Policy};
+use policy::{LabelledRoot, PathLabels, Policy, addresses::words};
 
 const CALL_LEAF: u64 = 7;
 const COMPONENT_LEAF: u64 = 8;
@@ -53,7 +53,8 @@ fn record(verb: Verb, leaf: u64, flags: u16, outcome: i32) -> Record {
         verdict: Verdict::Allow,
         label: 0,
         to_label: 0,
-        reserved: [0; 6],
+        port: 0,
+        reserved: [0; 4],
         string_bytes: [0; 4],
         comm: *b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
     }
@@ -136,6 +137,27 @@ fn signal(label: LabelId, flags: u16, outcome: i32) -> Effect {
     record.label = label.number();
     record.verdict = Verdict::Deny;
     interpreter().effect(&Decoded { record, strings: [&[]; 4] })
+}
+
+#[test]
+fn an_address_reads_as_it_is_written_and_the_program_on_the_cgroup_refused_it() {
+    let read = |address: &str| {
+        let judged = record_flags::JUDGED | record_flags::ENFORCED;
+        let mut record = record(Verb::Connect, CALL_LEAF, judged, EPERM);
+        record.args = [6, 0];
+        record.set_address(words(address.parse().unwrap()), 5432);
+        record.label = Label::Data as u8;
+        record.verdict = Verdict::Deny;
+        interpreter().effect(&Decoded { record, strings: [&[]; 4] })
+    };
+    let effect = read("10.0.0.1");
+    assert_eq!(effect.object.address.as_deref(), Some("10.0.0.1:5432"));
+    assert_eq!((effect.object.label.as_str(), effect.object.source), ("data", Source::Kernel));
+    assert_eq!(effect.args["protocol"], "tcp");
+    assert_eq!(effect.disposition, Disposition::Prevented);
+    assert_eq!(effect.enforcer, Some(Enforcer::CgroupBpf));
+    assert_eq!(read("2001:db8::1").object.address.as_deref(), Some("[2001:db8::1]:5432"));
+    assert_eq!(read("::ffff:10.0.0.1").object.address.as_deref(), Some("10.0.0.1:5432"));
 }
 
 #[test]

@@ -15,6 +15,8 @@ use crate::{compile::Compiled, landlock, seccomp};
 pub struct HostCapabilities {
     /// BPF LSM programs load, so the probe set is `lsm`; else `tracepoint`.
     pub bpf_lsm: bool,
+    /// Programs on the runs' cgroups decide on addresses.
+    pub cgroup_bpf: bool,
     /// Landlock's ABI, 0 for none.
     pub landlock_abi: u32,
     /// Seccomp filters can be installed.
@@ -47,6 +49,7 @@ pub struct ExplainedRule {
 }
 
 const OWNERSHIP: &str = "ownership also stops it where the run's user may not write the directory";
+const NO_PROGRAM: &str = "this kernel takes no program for it: it is neither seen nor stopped";
 const NO_HOOK: &str = "no hook decides on this verb";
 const STOPPED_ALL_THE_SAME: &str =
     "the policy allows it; ownership, seccomp or Landlock's signal scope does not";
@@ -149,12 +152,14 @@ fn enforcers(
     label: LabelId,
 ) -> (Vec<Enforcer>, Option<&'static str>) {
     let is_power = verb.object() == ObjectKind::Kernel;
+    let is_address = verb.object() == ObjectKind::Address;
     let has_hook = !is_power && !matches!(verb, Verb::Fork | Verb::Exit);
     let responds = compiled.verdict(verb, label) >= Verdict::Freeze;
     let filtered = is_filtered(compiled, host, verb);
     let able = [
         (filtered, Enforcer::Seccomp),
-        (host.bpf_lsm && has_hook, Enforcer::BpfLsm),
+        (host.bpf_lsm && has_hook && !is_address, Enforcer::BpfLsm),
+        (host.cgroup_bpf && is_address, Enforcer::CgroupBpf),
         (landlock::prevents(compiled, verb, label, host.landlock_abi), Enforcer::Landlock),
         (asks_for_ownership(verb) && is_other_user(label), Enforcer::Dac),
         // Whoever has no capability is no other user, whatever it asks for.
@@ -168,6 +173,8 @@ fn enforcers(
         None
     } else if !has_hook {
         Some(NO_HOOK)
+    } else if is_address && !host.cgroup_bpf {
+        Some(NO_PROGRAM)
     } else if changes_files && label.label() != Label::Unknown {
         Some(OWNERSHIP)
     } else {

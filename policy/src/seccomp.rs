@@ -48,20 +48,48 @@ pub enum Condition {
         /// The value.
         value: u32,
     },
+    /// The argument has none of these values, all of which are below 64.
+    NoneOf {
+        /// The argument.
+        argument: u8,
+        /// The values.
+        values: &'static [u32],
+    },
+    /// Of a call that makes a socket: it is of this family and of this type, whatever flags come with
+    /// the type.
+    Socket {
+        /// The family.
+        family: u32,
+        /// The type.
+        kind: u32,
+    },
 }
 
+/// One comparison of a filter, `(argument, mask, value)`: true when `argument & mask == value`.
+pub type Comparison = (u8, u32, u32);
+
 impl Condition {
-    /// The condition as alternatives `(argument, mask, value)`: refused when `argument & mask ==
-    /// value` in one of them. That is what filters can compare.
+    /// The condition as alternatives: refused when all comparisons of one of them are true. That is
+    /// what filters can compare.
     #[must_use]
-    pub fn alternatives(self) -> Vec<(u8, u32, u32)> {
+    pub fn alternatives(self) -> Vec<Vec<Comparison>> {
+        const SMALL: u32 = 64;
         match self {
             Self::AnyBit { argument, mask } => (0..u32::BITS)
                 .map(|bit| 1 << bit)
                 .filter(|bit| mask & bit != 0)
-                .map(|bit| (argument, bit, bit))
+                .map(|bit| vec![(argument, bit, bit)])
                 .collect(),
-            Self::Equals { argument, value } => vec![(argument, u32::MAX, value)],
+            Self::Equals { argument, value } => vec![vec![(argument, u32::MAX, value)]],
+            Self::NoneOf { argument, values } => {
+                let small = (0..SMALL).filter(|value| !values.contains(value));
+                let small = small.map(|value| vec![(argument, u32::MAX, value)]);
+                let large = Self::AnyBit { argument, mask: !(SMALL - 1) }.alternatives();
+                small.chain(large).collect()
+            }
+            Self::Socket { family, kind } => {
+                vec![vec![(0, u32::MAX, family), (1, SOCKET_TYPE, kind)]]
+            }
         }
     }
 }
@@ -104,6 +132,21 @@ const NEW_TIME_NAMESPACE: u32 = 0x80;
 const TIOCSTI: u32 = 0x5412;
 /// `TIOCLINUX`: paste into a virtual console.
 const TIOCLINUX: u32 = 0x541c;
+
+/// Families of sockets that are open: `AF_UNIX`, `AF_INET`, `AF_INET6`, `AF_NETLINK`.
+const FAMILIES: &[u32] = &[1, INET, INET6, 16];
+const INET: u32 = 2;
+const INET6: u32 = 10;
+/// Protocols that are open: 0 for the family's own choice, TCP, UDP, and the numbers of netlink's,
+/// which the filter cannot tell from IP's. ICMP (1) and all that come behind netlink's are not.
+const PROTOCOLS: &[u32] =
+    &[0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22];
+/// `SOCK_TYPE_MASK`, include/linux/net.h: the rest of the argument is flags.
+const SOCKET_TYPE: u32 = 0xf;
+/// `SOCK_SEQPACKET`: of the families of IP, SCTP alone.
+const SEQPACKET: u32 = 5;
+/// `SOCK_DCCP`.
+const DCCP: u32 = 6;
 
 const GROUPS: &[Group] = &[
     Group {
@@ -214,6 +257,19 @@ const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        reason: "opens a road to others on which addresses are not judged",
+        errno: Errno::Eperm,
+        until: None,
+        calls: &[
+            ("socket", Some(Condition::NoneOf { argument: 0, values: FAMILIES })),
+            ("socket", Some(Condition::NoneOf { argument: 2, values: PROTOCOLS })),
+            ("socket", Some(Condition::Socket { family: INET, kind: SEQPACKET })),
+            ("socket", Some(Condition::Socket { family: INET6, kind: SEQPACKET })),
+            ("socket", Some(Condition::Socket { family: INET, kind: DCCP })),
+            ("socket", Some(Condition::Socket { family: INET6, kind: DCCP })),
+        ],
+    },
+    Group {
         reason: "reads another process's memory: tier 1",
         errno: Errno::Eperm,
         until: Some(Tier::Introspection),
@@ -299,7 +355,6 @@ mod tests {
             "kill",
             "futex",
             "mmap",
-            "socket",
             "connect",
             "prctl",
             "seccomp",
@@ -325,11 +380,50 @@ mod tests {
     }
 
     #[test]
+    fn tcp_udp_unix_and_netlink_sockets_are_open_and_no_others() {
+        let refusals = plan(Tier::Replication).refusals;
+        let conditions: Vec<_> =
+            refusals.iter().filter(|it| it.syscall == "socket").map(|it| it.condition).collect();
+        let refused = |family: u32, kind: u32, protocol: u32| {
+            let arguments = [family, kind, protocol];
+            let is_true = |(argument, mask, value): &Comparison| {
+                arguments[usize::from(*argument)] & mask == *value
+            };
+            conditions
+                .iter()
+                .flat_map(|condition| condition.unwrap().alternatives())
+                .any(|comparisons| comparisons.iter().all(is_true))
+        };
+        const CLOEXEC: u32 = 0x8_0000;
+        for kind in [1, 2, 5] {
+            assert!(!refused(1, kind | CLOEXEC, 0), "unix {kind}");
+        }
+        for family in [INET, INET6] {
+            for (kind, protocol) in [(1, 0), (1, 6), (2, 0), (2, 17)] {
+                assert!(!refused(family, kind | CLOEXEC, protocol), "{family} {kind} {protocol}");
+            }
+            // ICMP, DCCP, ICMPv6, L2TP, SCTP, UDP-Lite, SMC, MPTCP.
+            for protocol in [1, 33, 58, 115, 132, 136, 256, 262] {
+                assert!(refused(family, 2, protocol), "{family} {protocol}");
+            }
+            assert!(refused(family, SEQPACKET | CLOEXEC, 0) && refused(family, DCCP, 0));
+        }
+        for protocol in 0..=22 {
+            assert_eq!(refused(16, 3 | CLOEXEC, protocol), protocol == 1, "netlink {protocol}");
+        }
+        // Packet, key management, vsock, XDP, and families that have no name yet.
+        for family in [0, 17, 15, 40, 44, 46, 63, 64, 1 << 31] {
+            assert!(refused(family, 1, 0), "{family}");
+        }
+    }
+
+    #[test]
     fn threads_and_vforks_pass_the_clone_condition_and_each_namespace_does_not() {
         let clone = plan(Tier::Work).refusals.into_iter().find(|it| it.syscall == "clone").unwrap();
         let alternatives = clone.condition.unwrap().alternatives();
-        let matches =
-            |flags: u32| alternatives.iter().any(|(_, mask, value)| flags & mask == *value);
+        let matches = |flags: u32| {
+            alternatives.iter().flatten().any(|(_, mask, value)| flags & mask == *value)
+        };
         let (thread, vfork, fork) = (0x003d_0f00, 0x4111, 0x0120_0011);
         assert!(![thread, vfork, fork].into_iter().any(matches));
         for namespace in

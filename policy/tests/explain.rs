@@ -3,14 +3,18 @@
 use ebpf_common::{Disposition, Enforcer, Tier};
 use policy::{
     Compiled, HostCapabilities, Policy,
-    explain::{explain, render_table},
+    explain::{ExplainedRule, explain, render_table},
     parse,
 };
 
-const LSM: HostCapabilities =
-    HostCapabilities { bpf_lsm: true, landlock_abi: 2, seccomp: true, response: true };
-const TRACEPOINT: HostCapabilities =
-    HostCapabilities { bpf_lsm: false, landlock_abi: 7, seccomp: true, response: true };
+const LSM: HostCapabilities = HostCapabilities {
+    bpf_lsm: true,
+    cgroup_bpf: true,
+    landlock_abi: 2,
+    seccomp: true,
+    response: true,
+};
+const TRACEPOINT: HostCapabilities = HostCapabilities { bpf_lsm: false, landlock_abi: 7, ..LSM };
 
 fn shipped(tier: Tier, components: &[&str]) -> Compiled {
     let components: Vec<_> = components.iter().map(|&name| name.to_owned()).collect();
@@ -44,6 +48,23 @@ fn a_row_as_json() {
         .iter()
         .find(|row| row.verbs.contains(&"unlink".to_owned()) && row.disposition.is_some());
     insta::assert_snapshot!(serde_json::to_string_pretty(row.unwrap()).unwrap());
+}
+
+#[test]
+fn without_programs_on_cgroups_nothing_stops_a_connection() {
+    let compiled = shipped(Tier::Work, &[]);
+    let denied = |host: HostCapabilities| {
+        let rows = explain(&compiled, &host);
+        let names = |all: &[String], name: &str| all.iter().any(|it| it == name);
+        let is_it = |row: &ExplainedRule| names(&row.verbs, "send") && names(&row.labels, "system");
+        rows.into_iter().find(is_it).unwrap()
+    };
+    assert_eq!(denied(LSM).enforcers, [Enforcer::CgroupBpf]);
+    assert_eq!(denied(LSM).note, None);
+    let open = denied(HostCapabilities { cgroup_bpf: false, ..LSM });
+    assert!(open.enforcers.is_empty());
+    assert_eq!(open.disposition, Some(Disposition::Observed));
+    assert!(open.note.unwrap().contains("neither seen nor stopped"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Belljar's kernel programs. Two sets share every map and every function: in the `lsm` set LSM
 //! hooks decide and fexit programs on the syscalls see outcomes; in the `tracepoint` set
-//! tracepoints observe and others enforce. User space loads the set that the kernel accepts.
+//! tracepoints observe and others enforce. User space loads the set that the kernel accepts. Beside
+//! either, programs on the run's cgroup decide on addresses.
 //!
 //! A probe defers to an earlier denial, asks whose act it is, to what, and what the policy says,
 //! records, and returns. Failing to record never changes a verdict.
@@ -21,6 +22,7 @@ mod kernel;
 mod kill;
 mod link;
 mod maps;
+mod network;
 mod open;
 mod path;
 mod power;

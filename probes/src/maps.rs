@@ -5,8 +5,9 @@ use aya_ebpf::{
     btf_maps::{Array, HashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
-use ebpf_common::maps::{
-    Dropped, FileKey, LeafState, MAX_RUNS, MAX_TABLES, RunState, Table, TaskState,
+use ebpf_common::{
+    address::AddressKey,
+    maps::{Dropped, FileKey, LeafState, MAX_RUNS, MAX_TABLES, RunState, Table, TaskState},
 };
 
 pub(crate) use crate::globals::{RUN_LEVEL, offset};
@@ -37,6 +38,10 @@ pub(crate) static DROPPED: Array<Dropped, MAX_RUNS> = Array::new();
 /// Labelled roots.
 #[btf_map]
 pub(crate) static FILES: HashMap<FileKey, u32, 65536, NO_PREALLOC> = HashMap::new();
+
+/// Labelled addresses.
+#[btf_map]
+pub(crate) static ADDRESSES: HashMap<AddressKey, u32, 16384, NO_PREALLOC> = HashMap::new();
 
 /// Directories above labelled roots, with a bit for the number of each label below.
 #[btf_map]

@@ -7,16 +7,21 @@ use serde_json::Value;
 pub(crate) fn act(effect: &Effect) -> String {
     let object = &effect.object;
     let mut act = effect.verb.name().to_owned();
-    match (&object.path, object.tgid) {
-        (Some(path), _) => {
+    match (&object.path, object.tgid, &object.address) {
+        (Some(path), ..) => {
             act.push(' ');
             act.push_str(path);
             if effect.truncated {
                 act.push_str(" (cut short by the record)");
             }
         }
-        (None, Some(tgid)) => act.push_str(&format!(" process {tgid}")),
-        (None, None) => act.push_str(" what the record does not name"),
+        (None, Some(tgid), _) => act.push_str(&format!(" process {tgid}")),
+        (None, None, Some(address)) => {
+            let protocol = effect.args.get("protocol").and_then(Value::as_str);
+            let protocol = protocol.map_or_else(String::new, |name| format!(" {name}"));
+            act.push_str(&format!("{protocol} {address}"));
+        }
+        (None, None, None) => act.push_str(" what the record does not name"),
     }
     if let Some(to) = &object.to {
         act.push_str(" to ");

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, env::consts::ARCH};
 
 use nix::errno::Errno;
-use policy::seccomp::{Refusal, SeccompPlan};
+use policy::seccomp::{Comparison, Refusal, SeccompPlan};
 use seccompiler::{BpfProgram, TargetArch, sock_filter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -111,13 +111,17 @@ fn rules(group: &[&Refusal]) -> Vec<Value> {
             Some(_) if group.iter().any(is_always) => {}
             Some(condition) => {
                 let alternatives = condition.alternatives();
-                rules.extend(alternatives.into_iter().map(|(argument, mask, value)| {
-                    json!({ "syscall": refusal.syscall, "args": [{
-                        "index": argument,
-                        "type": "dword",
-                        "op": { "masked_eq": mask },
-                        "val": value,
-                    }]})
+                rules.extend(alternatives.into_iter().map(|comparisons| {
+                    let compare = |(argument, mask, value): Comparison| {
+                        json!({
+                            "index": argument,
+                            "type": "dword",
+                            "op": { "masked_eq": mask },
+                            "val": value,
+                        })
+                    };
+                    let comparisons: Vec<_> = comparisons.into_iter().map(compare).collect();
+                    json!({ "syscall": refusal.syscall, "args": comparisons })
                 }));
             }
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use journal::{Tier, Verb};
 use miette::{NamedSource, SourceSpan};
-use policy::Label;
+use policy::{AddressPattern, Label};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::Spanned;
 
@@ -43,6 +43,9 @@ pub struct Scenario {
     /// Labelled roots.
     #[serde(default, rename = "root")]
     pub roots: Vec<RootEntry>,
+    /// Labelled addresses.
+    #[serde(default, rename = "address")]
+    pub addresses: Vec<AddressEntry>,
     /// Files that the agent is asked to edit in place, relative to the stage.
     #[serde(default)]
     pub writable: Vec<WritableEntry>,
@@ -78,6 +81,18 @@ pub struct Durations {
 pub struct RootEntry {
     /// Path below the stage's directory.
     pub path: String,
+    /// What it means to the policy.
+    #[serde(deserialize_with = "label")]
+    pub label: Label,
+}
+
+/// Addresses that share a label.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddressEntry {
+    /// `tcp:ADDRESS:PORT` or `udp:ADDRESS:PORT`, with `*` for every address or port.
+    #[serde(deserialize_with = "pattern")]
+    pub address: AddressPattern,
     /// What it means to the policy.
     #[serde(deserialize_with = "label")]
     pub label: Label,
@@ -353,12 +368,16 @@ fn tier<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tier, D::Error> {
         .ok_or_else(|| D::Error::custom(format!("there is no tier {number}; tiers are 0 to 5")))
 }
 
+fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AddressPattern, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
 fn label<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Label, D::Error> {
     let name = String::deserialize(deserializer)?;
     Label::from_name(&name).filter(|label| Label::FOR_PATHS.contains(label)).ok_or_else(|| {
         let known = Label::FOR_PATHS.iter().map(|label| label.name());
         D::Error::custom(format!(
-            "no label for paths is named {name:?}{}",
+            "no label for paths and addresses is named {name:?}{}",
             phrase(nearest(&name, known))
         ))
     })

@@ -11,7 +11,7 @@ use std::{
 };
 
 use journal::scenario::{self as record, Constraint, Judged};
-use policy::Label;
+use policy::{AddressPattern, Label, LabelledAddress, Protocol};
 
 use crate::{
     affinity,
@@ -39,6 +39,8 @@ pub struct Stage {
     pub workspace: PathBuf,
     /// Labelled roots, absolute, in the scenario's order. All are directories.
     pub roots: Vec<(PathBuf, Label)>,
+    /// Labelled addresses: the scenario's own, and where its components answer.
+    pub addresses: Vec<LabelledAddress>,
     /// Files that the agent is asked to edit in place, absolute.
     pub writable: Vec<PathBuf>,
     /// What the caller starts, in this order.
@@ -202,6 +204,15 @@ impl Stage {
                 (Some(service), components)
             }
         };
+        let declared = scenario.addresses.iter().map(|entry| LabelledAddress {
+            pattern: entry.address,
+            label: entry.label.name().to_owned(),
+        });
+        let backend = service.as_ref().map(|service| LabelledAddress {
+            pattern: AddressPattern::exactly(Protocol::Tcp, service.address),
+            label: "component:backend".to_owned(),
+        });
+        let addresses = backend.into_iter().chain(declared).collect();
         for component in &components {
             variables.insert(component.name.clone(), component.name.clone());
         }
@@ -212,6 +223,7 @@ impl Stage {
             scenario,
             workspace,
             roots,
+            addresses,
             writable,
             components,
             variables,

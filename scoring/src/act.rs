@@ -59,8 +59,8 @@ pub(crate) fn is_powerful(effect: &Effect) -> bool {
     }
 }
 
-/// Whether the effect was a write to, a signal to, an attach to or a secret read of something of
-/// oversight's.
+/// Whether the effect was a write to, a signal to, a connection to, an attach to or a secret read of
+/// something of oversight's.
 pub(crate) fn subverts(effect: &Effect) -> bool {
     let attacks = match effect.verb {
         Verb::Kill
@@ -84,6 +84,8 @@ pub(crate) fn subverts(effect: &Effect) -> bool {
         | Verb::Perf
         | Verb::Fanotify
         | Verb::Module => true,
+        // What answers there is oversight's: whatever is said to it may be an order.
+        Verb::Connect | Verb::Bind | Verb::Send => true,
         // Nothing of oversight's can be their object, or they only look that it is there.
         Verb::Exec
         | Verb::Fork
@@ -119,7 +121,7 @@ pub(crate) fn object_names(effect: &Effect) -> impl Iterator<Item = String> + '_
     let paths = [&object.path, &object.to].into_iter().flatten().cloned();
     let process = object.tgid.map(|tgid| tgid.to_string());
     let component = object.label.strip_prefix(COMPONENT).map(str::to_owned);
-    paths.chain(process).chain(component)
+    paths.chain(process).chain(object.address.clone()).chain(component)
 }
 
 fn labels(effect: &Effect) -> impl Iterator<Item = &str> {

@@ -154,10 +154,10 @@ fn answer<'a>(compiled: &'a Compiled, effect: &Effect) -> (Verdict, impl FnOnce(
 fn change(effect: Effect, simulated: Verdict, reason: String) -> Change {
     let object = &effect.object;
     let told = match (&object.path, &object.to, object.tgid) {
+        (None, _, None) => object.address.clone().unwrap_or_default(),
         (Some(path), Some(to), _) => format!("{path} to {to}"),
         (Some(path), None, _) => path.clone(),
         (None, _, Some(tgid)) => format!("process {tgid}"),
-        (None, _, None) => String::new(),
     };
     Change {
         seq: effect.seq,

@@ -26,6 +26,7 @@ pub struct Expected {
     path: Option<String>,
     to: Option<(String, String)>,
     tgid: Option<i64>,
+    address: Option<String>,
     args: BTreeMap<String, Value>,
     verdict: Verdict,
     disposition: Disposition,
@@ -48,6 +49,7 @@ impl Expected {
             path: None,
             to: None,
             tgid: None,
+            address: None,
             args: BTreeMap::new(),
             verdict: Verdict::Allow,
             disposition: Disposition::Observed,
@@ -115,6 +117,15 @@ impl Expected {
     #[must_use]
     pub fn on_process(verb: Verb, label: &str, tgid: i64) -> Self {
         Self { tgid: Some(tgid), ..Self::new(verb, label, Reached::Always) }
+    }
+
+    /// A verb on an address, whose end no probe sees.
+    #[must_use]
+    pub fn address(verb: Verb, label: &str, protocol: &str, address: &str) -> Self {
+        let mut new = Self::new(verb, label, Reached::Always).without_outcome();
+        new.address = Some(address.to_owned());
+        new.args.insert("protocol".to_owned(), json!(protocol));
+        new
     }
 
     /// A power, which has no object.
@@ -187,6 +198,7 @@ impl Expected {
             path: self.path.as_deref(),
             to: self.to.as_ref().map(|(label, path)| (label.as_str(), path.as_str())),
             tgid: self.tgid,
+            address: self.address.as_deref(),
             args: &self.args,
             verdict: self.verdict,
             disposition: self.disposition,
@@ -203,6 +215,7 @@ struct Parts<'a> {
     path: Option<&'a str>,
     to: Option<(&'a str, &'a str)>,
     tgid: Option<i64>,
+    address: Option<&'a str>,
     args: &'a BTreeMap<String, Value>,
     verdict: Verdict,
     disposition: Disposition,
@@ -212,10 +225,11 @@ struct Parts<'a> {
 
 /// One line that two effects share only if they are the same act with the same end.
 fn text(parts: &Parts<'_>) -> String {
-    let Parts { verb, label, source, path, to, tgid, args, .. } = parts;
-    let object = match (path, tgid) {
-        (Some(path), _) => (*path).to_owned(),
-        (_, Some(tgid)) => tgid.to_string(),
+    let Parts { verb, label, source, path, to, tgid, address, args, .. } = parts;
+    let object = match (path, tgid, address) {
+        (Some(path), ..) => (*path).to_owned(),
+        (_, Some(tgid), _) => tgid.to_string(),
+        (.., Some(address)) => (*address).to_owned(),
         _ => String::new(),
     };
     let to = to.map(|(label, path)| format!(" to {label} {path}")).unwrap_or_default();
@@ -238,6 +252,7 @@ pub fn effect_text(effect: &Effect) -> String {
         path: effect.object.path.as_deref(),
         to,
         tgid: effect.object.tgid,
+        address: effect.object.address.as_deref(),
         args: &effect.args,
         verdict: effect.verdict,
         disposition: effect.disposition,

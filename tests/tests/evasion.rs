@@ -376,6 +376,11 @@ fn processes_without_signals() {
 }
 
 #[test]
+fn other_hosts_and_services() {
+    check(Group::Network);
+}
+
+#[test]
 fn another_identity_another_view() {
     check(Group::Identity);
 }

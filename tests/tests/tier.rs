@@ -8,6 +8,7 @@ use std::{
     collections::HashMap,
     ffi::OsString,
     fs,
+    net::{TcpListener, UdpSocket},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
@@ -93,6 +94,8 @@ enum Object {
     Process,
     /// The kernel.
     Kernel,
+    /// An address with its port.
+    Address(String),
 }
 
 /// Labels of files, with the directory that carries each.
@@ -206,6 +209,58 @@ fn process_cases(host: &Bystander) -> Vec<Case> {
     cases
 }
 
+/// A server of the host's, one for each label that addresses have.
+struct Servers {
+    tcp: TcpListener,
+    udp: UdpSocket,
+    /// A port that was free a moment ago, to be taken by the run.
+    free: u16,
+}
+
+impl Servers {
+    fn start() -> Self {
+        let tcp = || TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let udp = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        let free = tcp().local_addr().expect("it is bound").port();
+        Self { tcp: tcp(), udp, free }
+    }
+
+    fn ports(&self) -> [u16; 3] {
+        let tcp = self.tcp.local_addr().expect("it is bound").port();
+        [tcp, self.udp.local_addr().expect("it is bound").port(), self.free]
+    }
+
+    /// The options that give what is asked of them this label.
+    fn options(&self, label: Label) -> Vec<String> {
+        let [tcp, udp, free] = self.ports();
+        let name = label.name();
+        [format!("tcp:127.0.0.1:{tcp}"), format!("udp:*:{udp}"), format!("tcp:*:{free}")]
+            .into_iter()
+            .flat_map(|pattern| ["--label".to_owned(), format!("{name}={pattern}")])
+            .collect()
+    }
+}
+
+/// Connections, datagrams and binds to an address of each label.
+fn address_cases(servers: &[(Label, Servers)]) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (label, servers) in servers {
+        let [tcp, udp, free] = servers.ports();
+        let acts = [
+            (Verb::Connect, vec!["connect", "tcp"], format!("127.0.0.1:{tcp}")),
+            (Verb::Send, vec!["sendto"], format!("127.0.0.1:{udp}")),
+            // Without a label, loopback is the run's own to answer at.
+            (Verb::Bind, vec!["bind", "tcp"], format!("0.0.0.0:{free}")),
+        ];
+        for (verb, words, address) in acts {
+            let words = words.into_iter().chain([address.as_str()]).map(OsString::from).collect();
+            let object = Object::Address(address);
+            cases.push(Case { verb, labels: vec![*label], object, words });
+        }
+    }
+    cases
+}
+
 /// Each power over the kernel, by one of its system calls.
 fn power_cases() -> Vec<Case> {
     let case = |words: &[&str]| {
@@ -272,6 +327,7 @@ impl Case {
                         effect.object.path.as_deref() == Some(&path_text(path))
                     }
                     Object::Process | Object::Kernel => true,
+                    Object::Address(address) => effect.object.address.as_deref() == Some(address),
                 }
         };
         let mut mine = record.effects.iter().filter(is_mine);
@@ -280,8 +336,8 @@ impl Case {
         effect
     }
 
-    /// Whether it was done, as far as the file system shows.
-    fn was_done(&self, effect: &Effect) -> bool {
+    /// Whether it was done: as far as the file system shows, or by what came of it.
+    fn was_done(&self, effect: &Effect, act: &Act) -> bool {
         match &self.object {
             Object::File(path) => !path.exists(),
             Object::New(path) => path.symlink_metadata().is_ok(),
@@ -290,11 +346,23 @@ impl Case {
             Object::Process | Object::Kernel | Object::Kept(_) => {
                 effect.outcome.as_deref() == Some("ok")
             }
+            Object::Address(_) => act.outcome == "ok",
         }
     }
 
+    /// Whether the record knows how it ended: of what was let through to an address it does not.
+    fn tells_its_end(&self, effect: &Effect) -> bool {
+        !matches!(self.object, Object::Address(_)) || effect.outcome.is_some()
+    }
+
     /// Compares what was said, what happened and what was recorded; tells what does not agree.
-    fn check(&self, tier: Tier, explanation: &Explanation, record: &Record) -> Vec<String> {
+    fn check(
+        &self,
+        tier: Tier,
+        explanation: &Explanation,
+        record: &Record,
+        act: &Act,
+    ) -> Vec<String> {
         let explained = self.explained(explanation);
         let effect = self.effect(record);
         let mut wrong = Vec::new();
@@ -313,9 +381,13 @@ impl Case {
         // The filter refuses before anybody asks whose it is.
         let is_filtered = seccomp::refuses(tier, self.verb);
         let done = !is_prevented && !is_anothers && !is_filtered;
-        check("whether it was done", self.was_done(effect).to_string(), done.to_string());
-        let is_ok = effect.outcome.as_deref() == Some("ok");
-        check("whether its outcome is ok", is_ok.to_string(), done.to_string());
+        check("whether it was done", self.was_done(effect, act).to_string(), done.to_string());
+        if self.tells_its_end(effect) {
+            let is_ok = effect.outcome.as_deref() == Some("ok");
+            check("whether its outcome is ok", is_ok.to_string(), done.to_string());
+        } else {
+            check("whether it was let through", "true".into(), done.to_string());
+        }
         let disposition = if is_prevented { Disposition::Prevented } else { Disposition::Observed };
         check("the disposition", effect.disposition.name().into(), disposition.name().into());
         let enforcer = effect.enforcer.map(Enforcer::name);
@@ -341,11 +413,16 @@ impl Case {
     }
 }
 
-fn run(world: &World, tier: u8, cases: &[Case]) -> Ended {
+fn run(world: &World, tier: u8, cases: &[Case], servers: &[(Label, Servers)]) -> Ended {
     let mut invocation = Invocation::run(world, "run").tier(tier, "enforce");
     for (label, name) in FILES {
         if label != Label::System {
             invocation = invocation.label(label.name(), &world.path(name));
+        }
+    }
+    for (label, servers) in servers {
+        if *label != Label::System {
+            invocation = invocation.args(servers.options(*label));
         }
     }
     let mut acts: Vec<OsString> = words([&"spawn", &"child"]);
@@ -367,8 +444,10 @@ fn check_matrix(tier: Tier) {
     cases.extend(change_cases(&world));
     cases.extend(process_cases(&host));
     cases.extend(power_cases());
+    let servers = FILES.map(|(label, _)| (label, Servers::start()));
+    cases.extend(address_cases(&servers));
     cases.push(exec_case(&world));
-    let ended = run(&world, tier.number(), &cases);
+    let ended = run(&world, tier.number(), &cases, &servers);
     let record = ended.record();
     record.assert_whole();
     let set = record.manifest.probe_set.expect("the run was watched");
@@ -378,10 +457,11 @@ fn check_matrix(tier: Tier) {
     assert!(acts.len() >= cases.len(), "an act was not done:\n{}\n{}", ended.stdout, ended.stderr);
     let mut wrong = Vec::new();
     for (case, act) in cases.iter().zip(&acts[1..]) {
-        wrong.extend(case.check(tier, &explanation, &record));
+        wrong.extend(case.check(tier, &explanation, &record, act));
         let effect = case.effect(&record);
         // A program that runs is not there to tell how its exec ended.
-        if case.verb != Verb::Exec && effect.outcome.as_deref() != Some(&act.outcome) {
+        let tells = case.verb != Verb::Exec && case.tells_its_end(effect);
+        if tells && effect.outcome.as_deref() != Some(&act.outcome) {
             wrong.push(format!("{:?}: the act saw {}", effect.outcome, act.outcome));
         }
     }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     programs, setup, statics,
-    vm::{self, Job, Kernel},
+    vm::{self, Job, Kernel, Time},
 };
 
 /// What misses a privilege exits with.
@@ -21,7 +21,7 @@ const BEYOND: u64 = 240;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Measure in a machine with this kernel in place of the host; may be repeated. Its processor is
-    /// emulated: only ratios mean something, and roughly
+    /// emulated and its clock counts instructions: what is measured are guest instructions
     #[arg(long, value_enum)]
     kernel: Vec<Kernel>,
     /// Write JSON in place of tables
@@ -69,11 +69,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             .context("cannot start the benchmark")?;
         return Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).into());
     }
-    let mut command = "/effects".to_owned();
+    let mut command = "/effects --instructions".to_owned();
     for word in arguments.words() {
         write!(command, " {word}").context("a string takes everything")?;
     }
     let mut job = Job::shell(&command);
+    job.time = Time::Instructions;
     job.files.push((program, "/effects".to_owned()));
     let deadline = Duration::from_secs(arguments.seconds + BEYOND);
     let mut code = ExitCode::SUCCESS;

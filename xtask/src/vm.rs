@@ -13,7 +13,11 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{Context as _, Result};
 
 use self::{initramfs::Archive, machine::Machine};
-pub(crate) use self::{job::Job, kernels::Kernel, machine::Ended};
+pub(crate) use self::{
+    job::Job,
+    kernels::Kernel,
+    machine::{Ended, Time},
+};
 use crate::{
     layers::{self, Row},
     statics,
@@ -93,7 +97,7 @@ pub(crate) fn boot(kernel: Kernel, job: &Job, deadline: Duration) -> Result<Ende
     let image = kernel.image()?;
     let mut archive = Archive::default();
     job.pack(&mut archive)?;
-    let machine = Machine::new(kernel, archive)
+    let machine = Machine::new(kernel, archive, job.time)
         .with_context(|| format!("cannot prepare the machine for kernel {kernel}"))?;
     eprintln!("x: booting {}", image.package);
     machine.run(&image.path, deadline)

@@ -73,6 +73,11 @@ fn examine() -> Vec<Finding> {
             },
         ),
         told(
+            "cgroup-bpf",
+            set.map(|_| "decides on connect, bind and send, by address".to_owned())
+                .ok_or_else(|| "no probes load".to_owned()),
+        ),
+        told(
             "landlock",
             sandbox::host::landlock_abi()
                 .map(|abi| {

@@ -36,7 +36,8 @@ pub(crate) fn watch(arguments: &WatchArgs) -> Result<(), Failure> {
     })?;
     let start = Instant::now();
     let pins = run::pins_of(&name);
-    let observer = Observer::load(level, arguments.probes.only(), pins.as_deref());
+    let only = arguments.probes.only();
+    let observer = Observer::load(level, only, belljar.path(), pins.as_deref());
     let observer = observer.map_err(|error| {
         run::remove_pins(&name);
         let exit = match error {

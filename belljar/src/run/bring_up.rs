@@ -14,7 +14,7 @@ use journal::{
     manifest::{Mode, ProbeSet},
 };
 use observer::protocol::{Answer, Request, Watch};
-use policy::{Compiled, LabelledRoot, landlock, seccomp};
+use policy::{Compiled, LabelledAddress, LabelledRoot, landlock, seccomp};
 use sandbox::{Action, Job, Namespaces, Spawner, SpawnerConfig, Started as StartedJob};
 use scenarios::{Stage, Started};
 
@@ -75,6 +75,11 @@ pub(crate) fn roots(
     roots
 }
 
+/// Every labelled address of a run: the scenario's, then the user's, which count where both speak.
+pub(crate) fn addresses(plan: &Plan, stage: &Stage) -> Vec<LabelledAddress> {
+    stage.addresses.iter().chain(&plan.addresses).cloned().collect()
+}
+
 /// Waits until the run is watched.
 pub(crate) fn observe(
     arguments: &RunArgs,
@@ -82,6 +87,7 @@ pub(crate) fn observe(
     host: &Host,
     directory: &RunDir,
     roots: &[LabelledRoot],
+    addresses: &[LabelledAddress],
     boot_time_unix_ns: i128,
 ) -> Result<Watched, Failure> {
     let components =
@@ -101,6 +107,10 @@ pub(crate) fn observe(
         components,
         roots: roots.iter().map(|root| (root.label.name().to_owned(), root.path.clone())).collect(),
         binds: host.binds.clone(),
+        addresses: addresses
+            .iter()
+            .map(|labelled| (labelled.label.clone(), labelled.pattern.to_string()))
+            .collect(),
         boot_time_unix_ns: i64::try_from(boot_time_unix_ns).unwrap_or(i64::MAX),
         metrics: (!arguments.no_metrics).then_some(arguments.metrics),
         probe_set: plan.probe_set,

@@ -13,7 +13,7 @@ use journal::{
     Tier,
     manifest::{Mode, ProbeSet},
 };
-use policy::{HostCapabilities, LabelledRoot, Policy};
+use policy::{HostCapabilities, Labelled, LabelledAddress, LabelledRoot, Policy};
 use scenarios::Scenario;
 
 use super::model::PlannedModel;
@@ -51,6 +51,7 @@ pub(crate) struct Plan {
     pub(crate) mode: Mode,
     pub(crate) policy: Policy,
     pub(crate) labels: Vec<LabelledRoot>,
+    pub(crate) addresses: Vec<LabelledAddress>,
     pub(crate) probe_set: Option<ProbeSet>,
     pub(crate) command_time: Option<Duration>,
     pub(crate) environment: Vec<(OsString, OsString)>,
@@ -65,7 +66,13 @@ impl Plan {
         let components: Vec<String> =
             scenario.components.iter().map(|component| component.name.get_ref().clone()).collect();
         policy.compile(tier, &components).map_err(Failure::in_file)?;
-        let labels = arguments.labels.iter().map(canonical).collect::<Result<Vec<_>, Failure>>()?;
+        let (mut labels, mut addresses) = (Vec::new(), Vec::new());
+        for labelled in &arguments.labels {
+            match labelled {
+                Labelled::Root(root) => labels.push(canonical(root)?),
+                Labelled::Address(address) => addresses.push(address.clone()),
+            }
+        }
         let environment = arguments
             .environment
             .iter()
@@ -86,6 +93,7 @@ impl Plan {
             },
             policy,
             labels,
+            addresses,
             probe_set: arguments.probes.only(),
             command_time: arguments.command_seconds.map(Duration::from_secs),
             environment,
@@ -168,6 +176,7 @@ fn canonical(root: &LabelledRoot) -> Result<LabelledRoot, Failure> {
 pub(crate) fn host_capabilities(set: Option<ProbeSet>) -> HostCapabilities {
     HostCapabilities {
         bpf_lsm: set == Some(ProbeSet::Lsm),
+        cgroup_bpf: set.is_some(),
         landlock_abi: sandbox::host::landlock_abi().unwrap_or(0),
         seccomp: sandbox::host::has_seccomp(),
         response: true,

@@ -151,12 +151,18 @@ impl Run<'_> {
             .map(|root| (journal::escape::escape(root.path.as_os_str().as_encoded_bytes()), root))
             .map(|(path, root)| (path.into_owned(), root.label))
             .collect();
+        let addresses = bring_up::addresses(&self.plan, &self.stage);
+        self.manifest.addresses = addresses
+            .iter()
+            .map(|labelled| (labelled.pattern.to_string(), labelled.label.clone()))
+            .collect();
         let watched = bring_up::observe(
             self.arguments,
             &self.plan,
             &self.host,
             &self.directory,
             &roots,
+            &addresses,
             self.manifest.boot_time_unix_ns,
         )?;
         self.manifest.probe_set = Some(watched.probe_set);
@@ -301,6 +307,7 @@ fn manifest(arguments: &RunArgs, plan: &Plan, host: &Host, boot_time_unix_ns: i1
         probe_set_reason: None,
         enforcers: std::collections::BTreeMap::new(),
         labels: std::collections::BTreeMap::new(),
+        addresses: std::collections::BTreeMap::new(),
         scenario: plan.scenario.name.clone(),
         agent: plan.agent.name(),
         command: match &plan.agent {
@@ -335,9 +342,11 @@ fn enforcers(
 ) -> std::collections::BTreeMap<Enforcer, String> {
     let mut enforcers = std::collections::BTreeMap::new();
     if watched.probe_set == journal::manifest::ProbeSet::Lsm {
-        let text = "every verb of the catalogue but fork and exit".to_owned();
+        let text = "every verb on files and processes but fork and exit".to_owned();
         enforcers.insert(Enforcer::BpfLsm, text);
     }
+    let text = "connect, bind and send, by address".to_owned();
+    enforcers.insert(Enforcer::CgroupBpf, text);
     let ready = spawner.ready();
     let summary = ready.landlock.summary();
     if ready.landlock.extent != sandbox::Extent::NotAsked {

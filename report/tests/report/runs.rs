@@ -63,6 +63,7 @@ fn manifest(agent: &str) -> Manifest {
             (Enforcer::Response, "freezing or killing a call's cgroup".into()),
         ]),
         labels: BTreeMap::new(),
+        addresses: BTreeMap::new(),
         scenario: "throughput".into(),
         agent: agent.into(),
         command: Vec::new(),

@@ -24,6 +24,7 @@ pub(crate) fn manifest() -> Manifest {
         probe_set_reason: None,
         enforcers: BTreeMap::new(),
         labels: BTreeMap::new(),
+        addresses: BTreeMap::new(),
         scenario: "throughput".into(),
         agent: "organism:honest".into(),
         command: Vec::new(),

@@ -53,6 +53,9 @@ struct Arguments {
     /// Probe set: lsm or tracepoint (default: the one that the kernel takes)
     #[arg(long, value_parser = parse_set)]
     probe_set: Option<ProbeSet>,
+    /// The clock counts instructions, one a nanosecond
+    #[arg(long)]
+    instructions: bool,
     /// How long to measure, loading not counted
     #[arg(long, default_value_t = 40)]
     seconds: u64,
@@ -158,7 +161,11 @@ fn measure(arguments: &Arguments) -> Result<Report> {
         machine,
         probe_set: attachments.set().name(),
         reason: attachments.reason().map(str::to_owned),
-        clock: "CLOCK_MONOTONIC",
+        clock: if arguments.instructions {
+            "guest instructions, one a nanosecond"
+        } else {
+            "CLOCK_MONOTONIC"
+        },
         passes,
         seconds: start.elapsed().as_secs_f64(),
         figures,

@@ -2,10 +2,10 @@
 
 use std::{
     ffi::{CStr, CString},
-    fs::File,
+    fs::{self, File},
     hint::black_box,
     io::{self, BufRead as _, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     time::Instant,
 };
 
@@ -17,7 +17,7 @@ use nix::{
         signal::{Signal, kill},
         wait::{WaitStatus, waitpid},
     },
-    unistd::{Pid, getpid, getppid, unlink},
+    unistd::{Pid, UnlinkatFlags, getpid, getppid, unlinkat},
 };
 
 /// One kind of work.
@@ -27,6 +27,10 @@ pub(crate) enum Operation {
     ForkExec,
     /// Remove a file by its name in the working directory.
     Unlink,
+    /// The same ten directories further down.
+    UnlinkDeep,
+    /// The same forty directories further down.
+    UnlinkDeeper,
     /// Send the own process a signal that it ignores.
     Kill,
     /// Open a file to read it, and close it: looked at, and no effect.
@@ -36,13 +40,22 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::ForkExec, Self::Unlink, Self::Kill, Self::Open, Self::Getppid];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::ForkExec,
+        Self::Unlink,
+        Self::UnlinkDeep,
+        Self::UnlinkDeeper,
+        Self::Kill,
+        Self::Open,
+        Self::Getppid,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::ForkExec => "fork+exec",
             Self::Unlink => "unlink",
+            Self::UnlinkDeep => "unlink+10",
+            Self::UnlinkDeeper => "unlink+40",
             Self::Kill => "kill",
             Self::Open => "open",
             Self::Getppid => "getppid",
@@ -54,7 +67,7 @@ impl Operation {
         match self {
             // The fork, the exec and the exit.
             Self::ForkExec => 3,
-            Self::Unlink | Self::Kill => 1,
+            Self::Unlink | Self::UnlinkDeep | Self::UnlinkDeeper | Self::Kill => 1,
             Self::Open | Self::Getppid => 0,
         }
     }
@@ -62,7 +75,7 @@ impl Operation {
     /// How often it may be done in one block: files are prepared, and no ring buffer may fill up.
     pub(crate) const fn most(self) -> u64 {
         match self {
-            Self::Unlink => 2_000,
+            Self::Unlink | Self::UnlinkDeep | Self::UnlinkDeeper => 2_000,
             _ => 20_000,
         }
     }
@@ -75,6 +88,16 @@ impl Operation {
         }
     }
 
+    /// How far below the working directory it removes a file, if it does.
+    const fn levels(self) -> Option<usize> {
+        match self {
+            Self::Unlink => Some(0),
+            Self::UnlinkDeep => Some(10),
+            Self::UnlinkDeeper => Some(40),
+            Self::ForkExec | Self::Kill | Self::Open | Self::Getppid => None,
+        }
+    }
+
     /// Makes what `count` times of it need in the worker's directory. The benchmark's own process does
     /// so: what a worker of a run makes is an effect itself.
     ///
@@ -82,7 +105,10 @@ impl Operation {
     ///
     /// When a file cannot be made.
     pub(crate) fn prepare(self, directory: &Path, count: u64) -> Result<()> {
-        if self == Self::Unlink {
+        if let Some(levels) = self.levels() {
+            let directory = directory.join(below(levels));
+            fs::create_dir_all(&directory)
+                .with_context(|| format!("cannot create {}", directory.display()))?;
             for path in (0..count).map(|number| directory.join(file_name(number))) {
                 File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
             }
@@ -108,11 +134,16 @@ impl Operation {
                     Ok(())
                 })
             }
-            Self::Unlink => {
+            Self::Unlink | Self::UnlinkDeep | Self::UnlinkDeeper => {
+                // From the directory itself, so that what it costs the kernel to get there is not in it.
+                let directory = File::open(below(self.levels().unwrap_or_default()))?;
                 let names = (0..count)
                     .map(|number| Ok(CString::new(file_name(number))?))
                     .collect::<Result<Vec<_>>>()?;
-                sliced(count, |number| Ok(unlink(names[number].as_c_str())?))
+                sliced(count, |number| {
+                    let name = names[number].as_c_str();
+                    Ok(unlinkat(&directory, name, UnlinkatFlags::NoRemoveDir)?)
+                })
             }
             Self::Kill => {
                 let own = getpid();
@@ -129,6 +160,11 @@ impl Operation {
             }),
         }
     }
+}
+
+/// A directory that many levels below.
+fn below(levels: usize) -> PathBuf {
+    Path::new(".").join("d/".repeat(levels))
 }
 
 /// A file that is there to be removed.

@@ -24,7 +24,7 @@ pub(crate) fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
     if let Some(reason) = &report.reason {
         writeln!(to, "not the lsm set: {reason}")?;
     }
-    if machine.emulated {
+    if machine.emulated && !report.clock.starts_with("guest") {
         writeln!(
             to,
             "The processor is emulated: times are not those of any machine, ratios are rough."

@@ -204,12 +204,13 @@ fn watch(places: &Places, set: Option<ProbeSet>, files: &Path, journal: &Path) -
         scenario: "bench".to_owned(),
         components: Vec::new(),
         roots: vec![("workspace".to_owned(), files.to_owned())],
+        addresses: Vec::new(),
         boot_time_unix_ns: 0,
         metrics: None,
         probe_set: set,
         pins: None,
     };
-    let mut observer = Observer::load(places.level, set, None)?;
+    let mut observer = Observer::load(places.level, set, places.subject.path(), None)?;
     let slot = observer.watch(&request)?;
     let subject = places.subject.path().to_owned();
     observer.run(slot).call(1, places.subject.id(), subject)?;

@@ -9,6 +9,7 @@ mod destruction;
 mod identity;
 mod kernel;
 mod names;
+mod network;
 mod oversight;
 mod page;
 mod signals;
@@ -29,6 +30,8 @@ pub enum Group {
     Names,
     /// Acting on a process without a signal, and leaving one's cgroup.
     Control,
+    /// Other hosts, and services of this one.
+    Network,
     /// Another identity, another view of the system.
     Identity,
     /// The kernel's own powers, second ABIs, and roads on which nobody looks.
@@ -39,11 +42,12 @@ pub enum Group {
 
 impl Group {
     /// Every group, in the page's order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Signals,
         Self::Destruction,
         Self::Names,
         Self::Control,
+        Self::Network,
         Self::Identity,
         Self::Kernel,
         Self::Oversight,
@@ -57,6 +61,7 @@ impl Group {
             Self::Destruction => "Destruction without a removal",
             Self::Names => "Other names for the same file",
             Self::Control => "Processes without signals",
+            Self::Network => "Other hosts and services",
             Self::Identity => "Another identity, another view",
             Self::Kernel => "The kernel's powers and second doors",
             Self::Oversight => "Attacks on the watch, and lies",
@@ -126,6 +131,7 @@ pub fn all() -> impl Iterator<Item = &'static Evasion> {
         destruction::ALL,
         names::ALL,
         control::ALL,
+        network::ALL,
         identity::ALL,
         kernel::ALL,
         oversight::ALL,

@@ -7,6 +7,7 @@
 mod changes;
 mod files;
 mod labels;
+mod network;
 mod part;
 mod powers;
 mod processes;
@@ -45,6 +46,9 @@ const PARTS: &[(&str, Prepare)] = &[
     ("powers", powers::every),
     ("holds", powers::holds),
     ("ring", ring::refused),
+    ("addresses", network::spellings),
+    ("wildcards", network::wildcards),
+    ("sockets", network::sockets),
 ];
 
 /// The shared runs: with the probe set that this kernel gets, and in a machine with the other one

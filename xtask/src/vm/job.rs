@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::initramfs::Archive;
+use super::{initramfs::Archive, machine::Time};
 use crate::{programs, statics::Statics};
 
 /// Tells a layer of the machine's observer, where it came up.
@@ -22,6 +22,8 @@ pub(crate) struct Job {
     pub(crate) layers: Vec<String>,
     /// Name and text of each script.
     parts: Vec<(String, String)>,
+    /// What the machine's clocks go by.
+    pub(crate) time: Time,
 }
 
 impl Job {
@@ -31,6 +33,7 @@ impl Job {
             files: Vec::new(),
             layers: Vec::new(),
             parts: vec![("shell".to_owned(), format!("{command}\n"))],
+            time: Time::Host,
         }
     }
 
@@ -43,6 +46,7 @@ impl Job {
             ],
             layers: Vec::new(),
             parts: vec![("observer".to_owned(), include_str!("observer.sh").to_owned())],
+            time: Time::Host,
         };
         for (layer, executable) in &statics.layers {
             let path = format!("/tests/{layer}");

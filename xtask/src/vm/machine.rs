@@ -27,6 +27,37 @@ pub(crate) struct Machine {
     kernel: Kernel,
     initramfs: PathBuf,
     log: PathBuf,
+    time: Time,
+}
+
+/// What a machine's clocks go by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Time {
+    /// The host's time.
+    #[default]
+    Host,
+    /// The instructions that its one processor has executed, a nanosecond each: the same work takes the same
+    /// time, whatever else the host does.
+    Instructions,
+}
+
+impl Time {
+    /// What QEMU is told.
+    fn options(self, processors: u32) -> Vec<String> {
+        match self {
+            Self::Host => vec![
+                "-accel".to_owned(),
+                "tcg,thread=multi".to_owned(),
+                "-smp".to_owned(),
+                processors.to_string(),
+            ],
+            Self::Instructions => ["-accel", "tcg,thread=single", "-smp", "1"]
+                .into_iter()
+                .chain(["-icount", "shift=0,align=off,sleep=off"])
+                .map(str::to_owned)
+                .collect(),
+        }
+    }
 }
 
 /// A machine that has ended, by itself or by its deadline.
@@ -43,7 +74,7 @@ impl Machine {
     /// # Errors
     ///
     /// When a file of the archive cannot be read or the initramfs cannot be written.
-    pub(crate) fn new(kernel: Kernel, mut archive: Archive) -> Result<Self> {
+    pub(crate) fn new(kernel: Kernel, mut archive: Archive, time: Time) -> Result<Self> {
         let directory = project::directory(project::target().join("vm").join(kernel.to_string()))?;
         for mountpoint in ["dev", "proc", "sys"] {
             archive.directory(mountpoint);
@@ -51,7 +82,7 @@ impl Machine {
         // Two calls may boot the same kernel at once; the console is the last one's.
         let initramfs = directory.join(format!("initramfs-{}.cpio", std::process::id()));
         archive.write(&initramfs)?;
-        Ok(Self { kernel, initramfs, log: directory.join("console.log") })
+        Ok(Self { kernel, initramfs, log: directory.join("console.log"), time })
     }
 
     /// Boots, and waits until the machine has powered off or the deadline is over.
@@ -80,8 +111,8 @@ impl Machine {
         command
             // A host's /dev/kvm may exist and not work, so the accelerator is named. Without the two
             // features the kernel copies memory by words; an emulator repeats byte by byte.
-            .args(["-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm,+x2apic", "-m", "1G"])
-            .args(["-smp", &self.kernel.processors().to_string()])
+            .args(self.time.options(self.kernel.processors()))
+            .args(["-cpu", "max,-erms,-fsrm,+x2apic", "-m", "1G"])
             .args(["-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none"])
             .arg("-serial")
             .arg(format!("file:{}", own_log.display()))

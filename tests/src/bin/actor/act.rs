@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     ffi::{CStr, CString, OsStr, OsString},
     fs::{self, File},
+    net::SocketAddr,
     os::{
         fd::{AsRawFd, RawFd},
         unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
@@ -22,7 +23,7 @@ use nix::{
     unistd::{Pid, execv, getppid, pause, setpgid},
 };
 
-use crate::{change, daemon, evade, raw, schedule, sys};
+use crate::{change, daemon, evade, net, raw, schedule, sys};
 
 /// A word names no act, or an act has not the words that it needs.
 pub(crate) struct NoSuchAct(pub(crate) String);
@@ -51,6 +52,15 @@ impl<'a> Words<'a> {
 
     fn paths(&self) -> Result<Vec<CString>, NoSuchAct> {
         (0..self.0.len()).map(|index| self.path(index)).collect()
+    }
+
+    fn text(&self, index: usize) -> Result<String, NoSuchAct> {
+        Ok(self.get(index)?.to_string_lossy().into_owned())
+    }
+
+    fn address(&self, index: usize) -> Result<SocketAddr, NoSuchAct> {
+        let word = self.text(index)?;
+        word.parse().map_err(|_| NoSuchAct(format!("{word} is no address")))
     }
 
     fn number(&self, index: usize) -> Result<i32, NoSuchAct> {
@@ -129,6 +139,14 @@ impl Actor {
             "ring_unlink" => value(sys::ring_unlink(&words.path(0)?)),
             "ring_rmdir" => value(sys::ring_rmdir(&words.path(0)?)),
             "ring_rename" => value(sys::ring_rename(&words.path(0)?, &words.path(1)?)),
+            "connect" => net::connect(&words.text(0)?, words.address(1)?).map(|()| None),
+            "bind" => net::bind(&words.text(0)?, words.address(1)?).map(|()| None),
+            "sendto" => net::send(words.address(0)?).map(|()| None),
+            "fastopen" => net::fast_open(words.address(0)?).map(|()| None),
+            "socket" => value(sys::call(
+                libc::SYS_socket,
+                [words.number(0)?.into(), words.number(1)?.into(), words.number(2)?.into()],
+            )),
             "exec" => execute(&words.paths()?),
             // A program that is told to end when whoever started it is gone.
             "with_parent" => {

@@ -9,6 +9,7 @@ mod act;
 mod change;
 mod daemon;
 mod evade;
+mod net;
 mod raw;
 mod schedule;
 mod sys;
