@@ -66,6 +66,9 @@ offsets! {
     task_thread_info = "task_struct"."thread_info";
     task_exit_code = "task_struct"."exit_code";
     task_signal = "task_struct"."signal";
+    task_mm = "task_struct"."mm";
+    mm_arg_start = "mm_struct"."arg_start";
+    mm_arg_end = "mm_struct"."arg_end";
     task_cgroups = "task_struct"."cgroups";
     task_fs = "task_struct"."fs";
     task_files = "task_struct"."files";

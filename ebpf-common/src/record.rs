@@ -18,6 +18,9 @@ pub const OUTCOME_UNKNOWN: i32 = i32::MIN;
 /// Most bytes that one string of a record can have: a path of `PATH_MAX`, terminator included.
 pub const MAX_STRING_BYTES: usize = 4096;
 
+/// Most bytes of a program's arguments that a record has.
+pub const MAX_ARGV_BYTES: usize = 1023;
+
 /// How many strings can stand behind a record.
 pub const STRINGS: usize = 4;
 
@@ -32,6 +35,9 @@ pub mod string {
     pub const TO: usize = 2;
     /// The base of [`TO`].
     pub const TO_BASE: usize = 3;
+    /// What a program was given, of an exec that happened: each argument ended by NUL, the last perhaps
+    /// cut.
+    pub const ARGV: usize = TO;
 }
 
 /// Bits of [`Record::flags`].

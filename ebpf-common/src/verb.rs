@@ -52,6 +52,8 @@ pub enum ArgKind {
     Syscall,
     /// What a system call with many purposes was asked for, by its number.
     Operation,
+    /// A number of bytes.
+    Bytes,
     /// A protocol number of IP, printed by name where it is `tcp` or `udp`.
     Protocol,
 }
@@ -251,8 +253,9 @@ pub const fn taken_along_counts(found: (LabelId, Verdict), below: (LabelId, Verd
 
 verbs! {
     /// A process replaced its program image, or tried to. The object is the program's file: the one
-    /// that was asked for, so a script and not its interpreter.
-    Exec = 1, "exec", on File, args [], needs Needs::Always { tier: Tier::Work, or_oversight: true };
+    /// that was asked for, so a script and not its interpreter. Of one that happened `argv` lists the
+    /// arguments, up to 1023 bytes of them; `argv_bytes` is how many there were.
+    Exec = 1, "exec", on File, args ["argv_bytes": Bytes], needs Needs::Always { tier: Tier::Work, or_oversight: true };
 
     /// A process was created. The object is the new process. Threads are not recorded.
     Fork = 2, "fork", on Process, args ["clone_flags": CloneFlags],

@@ -147,7 +147,7 @@ impl Interpreter {
             call,
             component,
             object,
-            args: arguments(record),
+            args: arguments(decoded),
             verdict,
             disposition,
             enforcer,
@@ -399,9 +399,10 @@ fn outcome(number: i32) -> Outcome {
     }
 }
 
-fn arguments(record: &Record) -> BTreeMap<String, Value> {
+fn arguments(decoded: &Decoded<'_>) -> BTreeMap<String, Value> {
+    let record = &decoded.record;
     let declared = record.verb.args().iter().zip(record.args);
-    declared
+    let mut arguments: BTreeMap<String, Value> = declared
         .map(|(arg, value)| {
             let value = match arg.kind {
                 ArgKind::Signal => Value::from(value),
@@ -416,11 +417,24 @@ fn arguments(record: &Record) -> BTreeMap<String, Value> {
                 ArgKind::Id => Value::from(value as u32 as i32),
                 ArgKind::WaitStatus => wait_status(value as u32),
                 ArgKind::Operation => Value::from(value as u32),
+                ArgKind::Bytes => Value::from(value),
                 ArgKind::Syscall => Value::from(syscall(value)),
             };
             (arg.name.to_owned(), value)
         })
-        .collect()
+        .collect();
+    if record.verb == Verb::Exec {
+        match decoded.strings[string::ARGV] {
+            // It did not happen, or nobody could read them.
+            [] => drop(arguments.remove("argv_bytes")),
+            given => {
+                let given = given.strip_suffix(&[0]).unwrap_or(given);
+                let given = given.split(|&byte| byte == 0).map(escape).collect::<Vec<_>>();
+                arguments.insert("argv".to_owned(), Value::from(given));
+            }
+        }
+    }
+    arguments
 }
 
 /// A system call as people call it.

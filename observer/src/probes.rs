@@ -261,7 +261,10 @@ impl Probes {
         let mut reason = None;
         if only != Some(ProbeSet::Tracepoint) {
             match Self::load_set(ProbeSet::Lsm, &[LSM, SHARED], OBJECT, &offsets, run_level, &btf) {
-                Ok(probes) => return Ok(probes),
+                Ok(mut probes) => {
+                    probes.load_addresses()?;
+                    return Ok(probes);
+                }
                 Err(error) if only.is_some() => return Err(error),
                 Err(error) => reason = Some(explain(&error)),
             }
@@ -270,6 +273,7 @@ impl Probes {
         let mut probes =
             Self::load_set(ProbeSet::Tracepoint, programs, OBJECT, &offsets, run_level, &btf)?;
         probes.reason = reason;
+        probes.load_addresses()?;
         Ok(probes)
     }
 
@@ -298,7 +302,6 @@ impl Probes {
             }
         }
         let mut probes = Self { object, set, reason: None, programs: loaded, links: Vec::new() };
-        probes.load_addresses()?;
         probes.attach()?;
         Ok(probes)
     }

@@ -186,3 +186,18 @@ fn a_group_is_named_by_its_negative_number_and_the_call_by_its_leaf() {
     assert_eq!(effect.args["signal"], 9);
     assert_eq!((effect.subject.comm.as_str(), effect.subject.exe), ("sh", None));
 }
+
+#[test]
+fn arguments_that_were_cut_are_told_by_how_many_there_were() {
+    let mut record = record(Verb::Exec, CALL_LEAF, 0, 0);
+    record.args = [4000, 0];
+    let mut strings = [&[][..]; 4];
+    strings[string::PATH] = b"sh\0bin\0";
+    strings[string::ARGV] = b"sh\0-c\0\0\xffec";
+    let effect = interpreter().effect(&Decoded { record, strings });
+    assert_eq!(effect.args["argv"], serde_json::json!(["sh", "-c", "", "\\xffec"]));
+    assert_eq!(effect.args["argv_bytes"], 4000);
+    strings[string::ARGV] = b"";
+    let effect = interpreter().effect(&Decoded { record, strings });
+    assert!(effect.args.is_empty(), "{:?}", effect.args);
+}

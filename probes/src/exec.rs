@@ -11,10 +11,15 @@ use aya_ebpf::{
     macros::{btf_tracepoint, lsm},
     programs::{BtfTracePointContext, LsmContext},
 };
-use ebpf_common::{Verb, record::record_flags};
+use ebpf_common::{
+    Verb,
+    record::{record_flags, string},
+};
 
 use crate::{
-    emit, kernel,
+    emit,
+    globals::LAST_START,
+    kernel,
     kernel::{Address, Known, load_u64},
     maps::{TASKS, offset},
     path::{self, AT_FDCWD, End, Written},
@@ -31,6 +36,21 @@ fn judge(scratch: &mut Scratch, slot: u32, binprm: Address) -> Judgement {
     let file = load_u64(binprm, offset!(binprm_file));
     let dentry = load_u64(file, offset!(file_path) + offset!(path_dentry));
     path::fill::<Known>(scratch, slot, Verb::Exec, dentry)
+}
+
+/// Adds what the program was given.
+#[inline(always)]
+fn add_arguments(scratch: &mut Scratch) {
+    let used = scratch.used as usize;
+    if used > LAST_START {
+        return;
+    }
+    // SAFETY: `used` leaves room for the bytes.
+    let to = unsafe { (&raw mut scratch.strings).cast::<u8>().add(used) };
+    let (read, all) = kernel::arguments(to);
+    scratch.record.args[0] = all;
+    scratch.used = (used as u64 + read) as u32;
+    scratch.record.string_bytes[string::ARGV] = read as u16;
 }
 
 #[lsm(hook = "bprm_creds_for_exec")]
@@ -83,6 +103,7 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
             // The program has its name and the thread its leader's number by now.
             scratch.record.tid = kernel::current_ids().1;
             scratch.record.comm = bpf_get_current_comm().unwrap_or([0; 16]);
+            add_arguments(scratch);
             emit::emit(scratch, 0)
         }
         None => {
@@ -97,6 +118,7 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
                 // The file is the interpreter's by now; of the script there is only its path.
                 as_written(scratch, slot, AT_FDCWD, Written::Kernel(written));
             }
+            add_arguments(scratch);
             emit::emit(scratch, 0)
         }
     };

@@ -15,10 +15,10 @@ use aya_ebpf::{
     helpers::{
         bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
         bpf_get_current_task_btf, bpf_get_current_uid_gid, bpf_ktime_get_boot_ns,
-        generated::{bpf_probe_read_kernel, bpf_task_pt_regs},
+        generated::{bpf_probe_read_kernel, bpf_probe_read_user, bpf_task_pt_regs},
     },
 };
-use ebpf_common::{Record, Verb, Verdict};
+use ebpf_common::{Record, Verb, Verdict, record::MAX_ARGV_BYTES};
 
 use crate::maps::offset;
 
@@ -213,4 +213,18 @@ pub(crate) fn dentry_of<M: Memory>(file: Address) -> Address {
 pub(crate) fn working_directory() -> Address {
     let fs = read_u64(current() as Address, offset!(task_fs));
     read_u64(fs, offset!(fs_pwd) + offset!(path_dentry))
+}
+
+/// Copies the arguments of the current task's program, as far as a record has them, and gives how many bytes
+/// that were and how many there are. They lie at the top of a new program's stack, where the kernel has
+/// just written them; a page that is gone again gives none.
+#[inline(always)]
+pub(crate) fn arguments(to: *mut u8) -> (u64, u64) {
+    let memory = read_u64(current() as Address, offset!(task_mm));
+    let start = read_u64(memory, offset!(mm_arg_start));
+    let all = read_u64(memory, offset!(mm_arg_end)).wrapping_sub(start);
+    let size = if all > MAX_ARGV_BYTES as u64 { MAX_ARGV_BYTES as u64 } else { all };
+    // SAFETY: the caller has room for as many; the helper checks the address.
+    let failed = unsafe { bpf_probe_read_user(to.cast(), size as u32, start as *const _) } != 0;
+    (if failed { 0 } else { size }, all)
 }

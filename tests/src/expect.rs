@@ -245,6 +245,9 @@ fn text(parts: &Parts<'_>) -> String {
 #[must_use]
 pub fn effect_text(effect: &Effect) -> String {
     let to = effect.object.to_label.as_deref().zip(effect.object.to.as_deref());
+    let mut args = effect.args.clone();
+    // What a program was given is looked at by a test of its own.
+    args.retain(|name, _| !name.starts_with("argv"));
     text(&Parts {
         verb: effect.verb,
         label: &effect.object.label,
@@ -253,7 +256,7 @@ pub fn effect_text(effect: &Effect) -> String {
         to,
         tgid: effect.object.tgid,
         address: effect.object.address.as_deref(),
-        args: &effect.args,
+        args: &args,
         verdict: effect.verdict,
         disposition: effect.disposition,
         enforcer: effect.enforcer,

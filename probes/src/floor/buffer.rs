@@ -1,11 +1,14 @@
 //! A record with strings under construction, and the walk that fills them.
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user_str};
-use ebpf_common::{Record, record::MAX_STRING_BYTES};
+use ebpf_common::{
+    Record,
+    record::{MAX_STRING_BYTES, string},
+};
 
 use crate::{
     globals::{LAST_START, MAX_DEPTH, NAME_BYTES, STRING_SPACE},
-    kernel::{Address, Memory},
+    kernel::{self, Address, Memory},
     maps::offset,
 };
 
@@ -51,6 +54,21 @@ impl Buffer {
         self.record.string_bytes[index & 3] = self.used.wrapping_sub(begin) as u16;
         let superblock = M::u64(start, offset!(dentry_superblock));
         M::u32(superblock, offset!(superblock_device))
+    }
+
+    /// Appends what the current task's program was given.
+    #[inline(always)]
+    pub(crate) fn arguments(&mut self) {
+        let used = self.used as usize;
+        if used > LAST_START {
+            return;
+        }
+        // SAFETY: `used` leaves room for the bytes.
+        let to = unsafe { (&raw mut self.strings).cast::<u8>().add(used) };
+        let (read, all) = kernel::arguments(to);
+        self.record.args[0] = all;
+        self.used = (used as u64 + read) as u32;
+        self.record.string_bytes[string::ARGV] = read as u16;
     }
 
     /// Puts a string of the caller's memory first, as string 0.

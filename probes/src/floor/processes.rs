@@ -40,6 +40,7 @@ pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let dentry = load_u64(file, offset!(file_path) + offset!(path_dentry));
     buffer.record.object_id = kernel::inode_number::<Known>(dentry);
     buffer.record.object_number = buffer.path::<Known>(dentry, string::PATH);
+    buffer.arguments();
     capture::submit_buffer(buffer);
     0
 }

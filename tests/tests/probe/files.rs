@@ -10,13 +10,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use journal::Verb;
+use journal::{Effect, Verb};
+use serde_json::Value;
 use tests::{
-    expect::Expected,
+    expect::{Expected, path_text},
     world::{World, words},
 };
 
-use crate::{part::Prepared, parts, script::Script};
+use crate::{
+    part::{Part, Prepared},
+    parts,
+    script::Script,
+};
 
 fn system(verb: Verb, path: &Path) -> Expected {
     Expected::file(verb, "system", path)
@@ -215,6 +220,33 @@ fn a_script_and_not_its_interpreter_is_what_was_executed() {
             // What the interpreter was told to do, to a file that is another's.
             Expected::created("system", &script, "regular").before_hooks("EACCES"),
         ]);
+    }
+}
+
+/// What a program was given, as the record tells.
+fn given(effect: &Effect) -> (Vec<String>, Option<u64>) {
+    let argv = effect.args.get("argv").and_then(Value::as_array);
+    let argv = argv.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    (argv.collect(), effect.args.get("argv_bytes").and_then(Value::as_u64))
+}
+
+#[test]
+fn an_exec_that_happened_tells_what_the_program_was_given() {
+    let check = |part: &Part, words: [&Path; 3]| {
+        let last = part.of(Verb::Exec).last().expect("an exec");
+        let (argv, bytes) = given(last);
+        assert_eq!(argv, words.map(path_text));
+        assert_eq!(bytes, Some(argv.iter().map(|word| word.len() as u64 + 1).sum()));
+    };
+    for part in parts("execs") {
+        let d = part.path("d");
+        check(part, [&d.join("link"), Path::new("touch"), &d.join("touched")]);
+        for refused in part.of(Verb::Exec).filter(|exec| exec.outcome.as_deref() != Some("ok")) {
+            assert_eq!(given(refused), (Vec::new(), None));
+        }
+    }
+    for part in parts("script") {
+        check(part, [part.actor(), Path::new("touch"), &part.path("d/script")]);
     }
 }
 
