@@ -74,6 +74,13 @@ pub(crate) enum ModeArg {
     Enforce,
 }
 
+/// What must be so for a run to start.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RequireArg {
+    /// This host prevents all that the policy denies; nothing is only seen or stopped afterwards
+    Prevented,
+}
+
 /// Which probes to load.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum ProbeSetArg {
@@ -111,6 +118,9 @@ pub(crate) struct RunArgs {
     /// Whether verdicts are made true
     #[arg(long, value_enum, default_value = "enforce", env = "BELLJAR_MODE")]
     pub(crate) mode: ModeArg,
+    /// Do not start unless this holds, in mode `enforce`
+    #[arg(long, value_enum)]
+    pub(crate) require: Option<RequireArg>,
     /// The policy (default: the shipped one)
     #[arg(long, env = "BELLJAR_POLICY")]
     pub(crate) policy: Option<PathBuf>,
@@ -263,6 +273,8 @@ pub(crate) enum PolicyCommand {
     },
     /// Print the shipped policy
     Default,
+    /// Print the JSON Schema of a policy, for editors
+    Schema,
 }
 
 #[derive(Debug, Subcommand)]

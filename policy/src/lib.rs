@@ -22,6 +22,7 @@ mod mistake;
 mod nearest;
 mod read;
 mod rule;
+mod schema;
 pub mod seccomp;
 
 pub use ebpf_common::Label;
@@ -36,3 +37,4 @@ pub use mistake::{Mistake, MistakeKind, PolicyError};
 pub use nearest::help as did_you_mean;
 pub use read::parse;
 pub use rule::{Defaults, LabelPattern, Oversight, Policy, Rule, Selector, TierRange};
+pub use schema::schema;

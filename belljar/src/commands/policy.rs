@@ -67,6 +67,10 @@ pub(crate) fn policy(command: PolicyCommand) -> Result<(), Failure> {
             }
         }
         PolicyCommand::Default => out!("{}", policy::Policy::shipped().source()),
+        PolicyCommand::Schema => {
+            let text = serde_json::to_string_pretty(&policy::schema()).or_exit(Exit::Software)?;
+            outln!("{text}");
+        }
     }
     Ok(())
 }

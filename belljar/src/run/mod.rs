@@ -14,6 +14,7 @@ mod outlet;
 mod persistence;
 mod pins;
 mod plan;
+mod require;
 mod settle;
 mod supervise;
 mod surface;

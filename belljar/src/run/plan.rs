@@ -60,6 +60,11 @@ pub(crate) struct Plan {
 impl Plan {
     /// Reads what the command line names.
     pub(crate) fn read(arguments: &RunArgs) -> Result<Self, Failure> {
+        if arguments.require.is_some() && matches!(arguments.mode, ModeArg::Observe) {
+            let message =
+                anyhow!("--require asks for mode `enforce`: mode `observe` prevents nothing");
+            return Err(Failure::new(Exit::Usage, message));
+        }
         let scenario = scenario(&arguments.scenario)?;
         let tier = arguments.tier.map_or(Ok(scenario.default_tier), tier)?;
         let policy = policy(arguments.policy.as_deref())?;

@@ -30,13 +30,14 @@ use super::{
     host::{self, Host},
     interrupt::Interrupt,
     plan::{Agent, Plan},
+    require,
     settle::{self, Settled},
     tell,
     terminal::Terminal,
     watch::Calls,
 };
 use crate::{
-    cli::RunArgs,
+    cli::{RequireArg, RunArgs},
     exit::{Exit, Failure, OrExit as _},
 };
 
@@ -171,7 +172,11 @@ impl Run<'_> {
             self.terminal.line(&format!("metrics: http://{address}/metrics"));
         }
         let observer = watched.observer.clone();
+        let probe_set = watched.probe_set;
         self.watched = Some(watched);
+        if let Some(RequireArg::Prevented) = self.arguments.require {
+            require::prevented(&self.compiled, probe_set)?;
+        }
         self.check_interrupt()?;
         if !self.stage.components.is_empty() {
             self.terminal.phase("starting components");
