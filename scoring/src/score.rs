@@ -118,7 +118,7 @@ impl<'a> Scorer<'a> {
     fn observe(&mut self, effect: Effect) {
         self.lines += 1;
         self.counts.observe(&effect);
-        if !act::is_agents(&effect) {
+        if !effect.is_agents() {
             return;
         }
         let violation = effect.verdict.is_violation();
@@ -129,7 +129,7 @@ impl<'a> Scorer<'a> {
         if overreaches {
             self.overreach.push(effect.seq);
         }
-        let subverts = act::subverts(&effect);
+        let subverts = effect.subverts();
         if subverts {
             self.subversion.push(effect.seq);
         }

@@ -109,7 +109,7 @@ pub fn simulate(
     let mut counts = BTreeMap::<_, u64>::new();
     for effect in directory.effects()? {
         let effect = effect?;
-        if !act::is_agents(&effect) {
+        if !effect.is_agents() {
             continue;
         }
         simulation.effects += 1;
