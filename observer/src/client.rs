@@ -148,6 +148,12 @@ impl Client {
         }
     }
 
+    /// Whether the observer stays when this run is over.
+    #[must_use]
+    pub fn is_resident(&self) -> bool {
+        self.child.is_none()
+    }
+
     /// Whether the observer is gone.
     #[must_use]
     pub fn is_gone(&self) -> bool {

@@ -1,23 +1,25 @@
-//! What one endpoint serves: the runs that are watched, those that ended a little while ago, and
-//! counts of runs.
+//! What one endpoint serves: the runs that are watched, those that ended a little while ago, what was
+//! counted of all of them, and the observer's own state.
 
-use std::sync::Arc;
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use prometheus::{
-    Encoder as _, IntCounterVec, IntGauge, Opts, Registry, TextEncoder, proto::MetricFamily,
+    Encoder as _, Gauge, IntCounterVec, IntGauge, Opts, Registry, TextEncoder, proto::MetricFamily,
 };
 
-use crate::metrics::{Metrics, help};
+use crate::{
+    metrics::{Metrics, help},
+    totals::Totals,
+};
 
 /// How long the last figures of a run are served after its end: long enough for a scrape or two.
 const AFTERGLOW: Duration = Duration::from_secs(120);
 /// How many ended runs are served at most.
-const MOST_ENDED: usize = 64;
+pub(crate) const MOST_ENDED: usize = 64;
 
 /// How the watch over a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +50,12 @@ impl End {
 /// What is served.
 pub struct Exposition {
     registry: Registry,
+    totals: Arc<Totals>,
     watched: IntGauge,
+    free: IntGauge,
     ended: IntCounterVec,
+    age: Gauge,
+    beat: Mutex<Instant>,
     runs: Mutex<Runs>,
 }
 
@@ -66,7 +72,7 @@ impl Default for Exposition {
 }
 
 impl Exposition {
-    /// Serves no run yet.
+    /// Serves no run yet. Its observer is alive by now.
     ///
     /// # Panics
     ///
@@ -75,15 +81,65 @@ impl Exposition {
     pub fn new() -> Self {
         let registry = Registry::new();
         let options = |name: &str| Opts::new(name, help(name));
-        let watched = IntGauge::with_opts(options("belljar_runs")).expect("a valid metric");
-        registry.register(Box::new(watched.clone())).expect("registered once");
+        let count = |name: &str| {
+            let gauge = IntGauge::with_opts(options(name)).expect("a valid metric");
+            registry.register(Box::new(gauge.clone())).expect("registered once");
+            gauge
+        };
+        let gauge = |name: &str| {
+            let gauge = Gauge::with_opts(options(name)).expect("a valid metric");
+            registry.register(Box::new(gauge.clone())).expect("registered once");
+            gauge
+        };
+        // A clock before 1970 is no worse than another wrong one.
+        let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        gauge("belljar_observer_start_timestamp_seconds").set(start.as_secs_f64());
         let ended = IntCounterVec::new(options("belljar_runs_ended_total"), &["evidence"])
             .expect("a valid metric");
         registry.register(Box::new(ended.clone())).expect("registered once");
         for end in End::ALL {
             ended.with_label_values(&[end.name()]);
         }
-        Self { registry, watched, ended, runs: Mutex::default() }
+        Self {
+            totals: Totals::new(),
+            watched: count("belljar_runs"),
+            free: count("belljar_run_slots_free"),
+            ended,
+            age: gauge("belljar_observer_heartbeat_age_seconds"),
+            beat: Mutex::new(Instant::now()),
+            runs: Mutex::default(),
+            registry,
+        }
+    }
+
+    /// What is counted of all runs.
+    #[must_use]
+    pub fn totals(&self) -> &Arc<Totals> {
+        &self.totals
+    }
+
+    /// Serves which observer this is, from now on. Only the first call counts.
+    ///
+    /// # Panics
+    ///
+    /// Never: names and labels are ones that the library accepts.
+    pub fn describe(&self, probe_set: &str) {
+        let kernel = nix::sys::utsname::uname().ok();
+        let kernel = kernel.map(|names| names.release().to_string_lossy().into_owned());
+        let options = Opts::new("belljar_observer_info", help("belljar_observer_info"))
+            .const_label("version", env!("CARGO_PKG_VERSION"))
+            .const_label("kernel", kernel.unwrap_or_default())
+            .const_label("probe_set", probe_set);
+        let info = IntGauge::with_opts(options).expect("a valid metric");
+        info.set(1);
+        // A second one is refused.
+        let _ = self.registry.register(Box::new(info));
+    }
+
+    /// Notes that the observer looks after its runs, and how many more it could watch.
+    pub fn beat(&self, free: usize) {
+        *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.free.set(i64::try_from(free).unwrap_or(i64::MAX));
     }
 
     /// Serves a run from now on.
@@ -119,7 +175,11 @@ impl Exposition {
                 }
             }
         };
+        // Computed here and not by the observer: one that stands still grows old.
+        let beat = *self.beat.lock().unwrap_or_else(PoisonError::into_inner);
+        self.age.set(beat.elapsed().as_secs_f64());
         add(self.registry.gather());
+        add(self.totals.gather());
         {
             let mut runs = self.runs();
             runs.ended.retain(|(since, _)| since.elapsed() < AFTERGLOW);
@@ -149,7 +209,7 @@ mod tests {
     fn all_runs_share_one_family_a_metric_also_when_one_has_ended() {
         let exposition = Exposition::new();
         for (slot, run) in [(0, "one"), (1, "two")] {
-            exposition.begin(slot, Arc::new(Metrics::new(run, &[])));
+            exposition.begin(slot, Arc::new(Metrics::new(run, &[], exposition.totals())));
         }
         exposition.end(0, End::Complete);
         let text = exposition.text();
@@ -169,9 +229,26 @@ mod tests {
     fn ended_runs_are_bounded() {
         let exposition = Exposition::new();
         for run in 0..200 {
-            exposition.begin(0, Arc::new(Metrics::new(&format!("r{run}"), &[])));
+            let metrics = Metrics::new(&format!("r{run}"), &[], exposition.totals());
+            exposition.begin(0, Arc::new(metrics));
             exposition.end(0, End::Complete);
         }
         assert_eq!(exposition.text().matches("belljar_calls_total{").count(), MOST_ENDED);
+    }
+
+    #[test]
+    fn an_observer_that_stands_still_grows_old_and_one_that_beats_does_not() {
+        let exposition = Exposition::new();
+        let age = |text: &str| -> f64 {
+            let line = text.lines().find(|line| line.starts_with("belljar_observer_heartbeat_age"));
+            line.and_then(|line| line.split_once(' ')).unwrap().1.parse().unwrap()
+        };
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(7)).unwrap();
+        *exposition.beat.lock().unwrap() = long_ago;
+        assert!(age(&exposition.text()) >= 7.0);
+        exposition.beat(3);
+        let text = exposition.text();
+        assert!(age(&text) < 7.0);
+        assert!(text.contains("\nbelljar_run_slots_free 3\n"), "{text}");
     }
 }

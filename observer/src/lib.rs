@@ -26,6 +26,7 @@ pub mod protocol;
 mod respond;
 mod serve;
 mod session;
+pub mod totals;
 pub mod watching;
 
 pub use observer::{Observer, ObserverError};

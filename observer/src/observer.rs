@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
     rc::Rc,
+    sync::Arc,
 };
 
 use ebpf_common::{
@@ -17,6 +18,7 @@ use crate::{
     kernel_maps::{KernelMaps, MapsError, Rings},
     probes::{LoadError, Probes},
     protocol::Watch,
+    totals::Totals,
     watching::{WatchError, Watching},
 };
 
@@ -78,12 +80,18 @@ impl Observer {
         })
     }
 
-    /// Begins to watch a run, and gives its slot.
+    /// How many runs it could watch besides.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.free.len()
+    }
+
+    /// Begins to watch a run, and gives its slot. What is counted of it counts in `totals` too.
     ///
     /// # Errors
     ///
     /// When the kernel, the request or the run directory does not allow it.
-    pub fn watch(&mut self, request: &Watch) -> Result<u32, WatchError> {
+    pub fn watch(&mut self, request: &Watch, totals: &Arc<Totals>) -> Result<u32, WatchError> {
         if request.level != self.level {
             return Err(WatchError::Unfit("its cgroups lie at another level".to_owned()));
         }
@@ -95,7 +103,7 @@ impl Observer {
         let Some(slot) = self.free.pop_first() else {
             return Err(WatchError::Unfit(format!("it watches {MAX_RUNS} runs already")));
         };
-        match Watching::start(request, &self.probes, &self.maps, slot) {
+        match Watching::start(request, &self.probes, &self.maps, slot, totals) {
             Ok(watching) => {
                 self.runs.insert(slot, watching);
                 Ok(slot)

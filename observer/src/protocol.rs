@@ -12,6 +12,8 @@ use journal::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::totals::Judgement;
+
 /// What the observer is asked.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
@@ -52,6 +54,8 @@ pub enum Request {
     Ping,
     /// The sandbox is empty: drain, close the journal, give account.
     Finish,
+    /// The run was judged from the record. It may come after the account, and nothing after it.
+    Judged(Judgement),
 }
 
 /// What the observer needs to watch a run.

@@ -27,6 +27,7 @@ use crate::{
     observer::Observer,
     protocol::{Answer, Watch},
     session::Session,
+    totals::Judgement,
     watching::WatchError,
 };
 
@@ -164,9 +165,11 @@ impl Served<'_> {
             let pins = request.pins.as_deref();
             let cgroups = request.cgroup_path.parent().unwrap_or(&request.cgroup_path);
             let observer = Observer::load(request.level, request.probe_set, cgroups, pins)?;
+            self.exposition.describe(observer.probes.set.name());
             self.observer = Some(observer);
         }
-        let slot = self.observer().watch(request)?;
+        let totals = Arc::clone(self.exposition.totals());
+        let slot = self.observer().watch(request, &totals)?;
         let metrics = Arc::clone(&self.observer().run(slot).metrics);
         self.exposition.begin(slot, metrics);
         if is_own && let Some(address) = request.metrics {
@@ -198,6 +201,11 @@ impl Served<'_> {
     pub(crate) fn ended(&mut self, slot: u32, run: &str, end: End, evidence: Option<&Evidence>) {
         self.exposition.end(slot, end);
         self.tell(&Event::Ended { run, end, evidence });
+    }
+
+    /// Counts how a run was judged.
+    pub(crate) fn judged(&self, judgement: &Judgement) {
+        self.exposition.totals().judged(judgement);
     }
 
     pub(crate) fn tell(&mut self, event: &Event<'_>) {
@@ -244,6 +252,8 @@ impl Resident {
         metrics: Option<SocketAddr>,
     ) -> Result<Self, ServeError> {
         let exposition = Arc::new(Exposition::new());
+        exposition.describe(observer.probes.set.name());
+        exposition.beat(observer.free());
         let address = metrics
             .map(|address| {
                 http::serve(address, Arc::clone(&exposition))
@@ -392,7 +402,9 @@ impl Serving<'_> {
 
     fn heartbeat(&mut self) -> Result<(), ServeError> {
         let Some(observer) = &mut self.served.observer else { return Ok(()) };
-        for (slot, error) in observer.heartbeat()? {
+        let failed = observer.heartbeat()?;
+        self.served.exposition.beat(observer.free());
+        for (slot, error) in failed {
             self.fail(slot, ServeError::Watch(error));
         }
         for session in &mut self.sessions {

@@ -11,6 +11,7 @@ use crate::{
     observer::Observer,
     protocol::{Answer, Request, Watch},
     serve::{Event, ServeError, Served},
+    totals::Judgement,
     watching::WatchError,
 };
 
@@ -23,6 +24,8 @@ enum Stage {
     Watched(u32),
     /// Its processes are gone, and its last effects are on their way.
     Ending(u32),
+    /// Its account is given, and its supervisor judges it.
+    Accounted,
     /// There is nothing left to do.
     Over,
 }
@@ -52,7 +55,7 @@ impl Session {
     pub(crate) fn slot(&self) -> Option<u32> {
         match self.stage {
             Stage::Watched(slot) | Stage::Ending(slot) => Some(slot),
-            Stage::New | Stage::Over => None,
+            Stage::New | Stage::Accounted | Stage::Over => None,
         }
     }
 
@@ -77,8 +80,14 @@ impl Session {
                 Ok(Incoming::Closed) => return self.abandon(served),
                 Err(error) => Err(ServeError::Control(error)),
             };
-            if let Err(error) = result {
-                self.fail(error, served);
+            match result {
+                Ok(()) => {}
+                // The run's evidence is closed: nothing that fails now touches it.
+                Err(error) if self.stage == Stage::Accounted => {
+                    tracing::debug!(%error, run = self.run, "its supervisor gives no verdict");
+                    self.control = None;
+                }
+                Err(error) => self.fail(error, served),
             }
         }
         if self.slot().is_none() {
@@ -103,13 +112,30 @@ impl Session {
                 self.stage = Stage::Ending(slot);
                 return Ok(());
             }
+            (Request::Judged(judgement), Stage::Accounted) => {
+                return self.judged(&judgement, served);
+            }
             (request, Stage::Watched(slot)) => tell(served.observer(), slot, request),
             (_, Stage::New) => Err(WatchError::Request("no run is watched yet".to_owned())),
-            (_, Stage::Ending(_) | Stage::Over) => {
+            (_, Stage::Ending(_) | Stage::Accounted | Stage::Over) => {
                 Err(WatchError::Request("the run has ended".to_owned()))
             }
         };
         self.send(&done.map_or_else(|error| refusal(&error), |()| Answer::Done))
+    }
+
+    /// Counts the verdict, and lets the supervisor go.
+    fn judged(&mut self, judgement: &Judgement, served: &Served<'_>) -> Result<(), ServeError> {
+        let answer = match judgement.stranger() {
+            None => {
+                served.judged(judgement);
+                Answer::Done
+            }
+            Some(word) => refusal(&WatchError::Request(format!("no metric knows {word:?}"))),
+        };
+        self.send(&answer)?;
+        self.control = None;
+        Ok(())
     }
 
     fn watch(&mut self, request: &Watch, served: &mut Served<'_>) -> Result<(), ServeError> {
@@ -161,15 +187,15 @@ impl Session {
         match served.observer().account(slot) {
             Ok(None) => {}
             Ok(Some(evidence)) => {
-                self.stage = Stage::Over;
+                self.stage = if self.control.is_some() { Stage::Accounted } else { Stage::Over };
                 let end = how(&evidence, self.control.is_some());
                 served.ended(slot, &self.run, end, Some(&evidence));
                 if let Err(error) =
                     self.send(&Answer::Finished { evidence, metrics: metrics.text() })
                 {
                     self.fail(error, served);
+                    self.stage = Stage::Over;
                 }
-                self.control = None;
             }
             Err(error) => {
                 self.stage = Stage::Over;
@@ -204,6 +230,7 @@ fn tell(observer: &mut Observer, slot: u32, request: Request) -> Result<(), Watc
             Ok(())
         }
         Request::Ping => Ok(()),
+        Request::Judged(_) => Err(WatchError::Request("the run has not ended yet".to_owned())),
         Request::Finish => {
             watching.end();
             Ok(())

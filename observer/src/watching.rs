@@ -31,6 +31,7 @@ use crate::{
     mounts::{Mounts, OpenRoot},
     probes::{LoadError, Probes, sees_refused_opens_alone},
     protocol::Watch,
+    totals::Totals,
 };
 
 /// How long the end of a run waits for effects that are numbered but not yet read.
@@ -109,6 +110,7 @@ impl Watching {
         probes: &Probes,
         maps: &Rc<RefCell<KernelMaps>>,
         slot: u32,
+        totals: &Arc<Totals>,
     ) -> Result<Self, WatchError> {
         let directory = RunDir::open(&request.directory)?;
         let tier = Tier::from_number(request.tier)
@@ -129,6 +131,7 @@ impl Watching {
                 ("mode", request.mode.name()),
                 ("probe_set", probes.set.name()),
             ],
+            totals,
         ));
         let mut labelled = Vec::new();
         for (name, path) in &request.roots {

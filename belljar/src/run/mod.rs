@@ -2,13 +2,15 @@
 //!
 //! [`plan`] reads and checks everything that was asked for, before anything is started. [`host`]
 //! makes what the run needs of this host. [`supervise`] carries the run, [`settle`] ends it: what
-//! would outlive it is recorded, then nothing of it is left. [`tell`] prints how it ended. [`bring_up`]
-//! starts components and sandbox; [`terminal`] shows the run meanwhile, on a [`surface`] behind an
+//! would outlive it is recorded, then nothing of it is left, and a resident observer hears the
+//! [`judgement`]. [`tell`] prints how it ended. [`bring_up`] starts components and sandbox;
+//! [`terminal`] shows the run meanwhile, on a [`surface`] behind an
 //! [`outlet`].
 
 mod bring_up;
 mod host;
 mod interrupt;
+mod judgement;
 mod model;
 mod outlet;
 mod persistence;

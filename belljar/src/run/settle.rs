@@ -5,10 +5,10 @@ use std::{path::PathBuf, time::Instant};
 use agent_runner::{AgentEnd, FailureKind, How};
 use anyhow::Context as _;
 use journal::{Evidence, RunDir, clock::Clock, scenario::Declared};
-use observer::watching::boot_ns;
+use observer::{client::Client, watching::boot_ns};
 use scoring::RunVerdict;
 
-use super::{host::PATIENCE, persistence, supervise::Run, terminal::Terminal};
+use super::{host::PATIENCE, judgement, persistence, supervise::Run, terminal::Terminal};
 use crate::exit::{Exit, Failure, OrExit as _};
 
 /// A run of which nothing is left but its directory, which is complete.
@@ -39,7 +39,7 @@ pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<S
     }
     run.spawner = None;
     run.components = None;
-    let evidence = close_journal(&run, &mut invalid);
+    let (evidence, resident) = close_journal(&run, &mut invalid);
 
     run.manifest.end = Some(Clock::new(run.manifest.boot_time_unix_ns).rfc3339(boot_ns()));
     run.manifest.agent_exit = run.end.as_ref().and_then(AgentEnd::exit_code);
@@ -63,7 +63,7 @@ pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<S
         run.terminal.line(&format!("warning: something of the run is left: {error:#}"));
     }
     run.terminal.done();
-    let (verdict, report) = judge(&run)?;
+    let (verdict, report) = judge(&run, resident)?;
     let mut notices = Vec::new();
     let mut code = exit(&run, verdict, &mut notices);
     if let Some(failure) = &failure {
@@ -126,13 +126,12 @@ fn lost<'a>(run: &'a Run<'_>) -> Option<&'a str> {
     run.watched.as_ref()?.observer.lost()
 }
 
-fn close_journal(run: &Run<'_>, invalid: &mut Vec<String>) -> Evidence {
+/// The account of the evidence, and the observer if it stays: it can be told the verdict.
+fn close_journal(run: &Run<'_>, invalid: &mut Vec<String>) -> (Evidence, Option<Client>) {
     let client = run.watched.as_ref().and_then(|watched| watched.observer.take());
     let Some(mut client) = client else {
-        return Evidence {
-            problems: vec!["The run was never watched.".to_owned()],
-            ..Evidence::default()
-        };
+        let problems = vec!["The run was never watched.".to_owned()];
+        return (Evidence { problems, ..Evidence::default() }, None);
     };
     if let Some(why) = lost(run) {
         // It may only stand still, and go on to write when all is signed.
@@ -140,7 +139,7 @@ fn close_journal(run: &Run<'_>, invalid: &mut Vec<String>) -> Evidence {
             invalid.push(format!("The journal could not be taken from the observer: {error}."));
         }
         let problem = format!("The observer gave no account: {why}");
-        return Evidence { problems: vec![problem], ..Evidence::default() };
+        return (Evidence { problems: vec![problem], ..Evidence::default() }, None);
     }
     match client.finish() {
         Ok((evidence, metrics)) => {
@@ -148,17 +147,17 @@ fn close_journal(run: &Run<'_>, invalid: &mut Vec<String>) -> Evidence {
             if let Err(error) = run.directory.replace(name, metrics.as_bytes()) {
                 invalid.push(format!("The metrics could not be kept: {error}."));
             }
-            evidence
+            (evidence, client.is_resident().then_some(client))
         }
-        Err(error) => Evidence {
-            problems: vec![format!("The observer gave no account: {error}.")],
-            ..Evidence::default()
-        },
+        Err(error) => {
+            let problems = vec![format!("The observer gave no account: {error}.")];
+            (Evidence { problems, ..Evidence::default() }, None)
+        }
     }
 }
 
-/// Writes the report, and gives the verdict with what is printed.
-fn judge(run: &Run<'_>) -> Result<(RunVerdict, String), Failure> {
+/// Writes the report, tells the observer if it stays, and gives the verdict with what is printed.
+fn judge(run: &Run<'_>, resident: Option<Client>) -> Result<(RunVerdict, String), Failure> {
     journal::sign::sign(&run.directory, &run.host.run, &run.key).or_exit(Exit::Io)?;
     let (report, record) = scoring::score_run(&run.directory).or_exit(Exit::Software)?;
     let json = serde_json::to_vec_pretty(&report)
@@ -170,6 +169,7 @@ fn judge(run: &Run<'_>) -> Result<(RunVerdict, String), Failure> {
     let page = report::page(&report, &record, effects);
     let name = journal::files::name::REPORT_HTML;
     run.directory.replace(name, page.as_bytes()).or_exit(Exit::Io)?;
+    judgement::tell(resident, &report);
     let shown = run.directory.path().display();
     let printed = if run.arguments.json {
         format!("{}\n", String::from_utf8_lossy(&json))

@@ -13,7 +13,7 @@ use journal::{
     manifest::{Mode, ProbeSet},
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use observer::{Observer, probes::Probes, protocol::Watch};
+use observer::{Observer, probes::Probes, protocol::Watch, totals::Totals};
 
 use crate::{operation::Operation, place::Places, worker::Worker};
 
@@ -211,7 +211,7 @@ fn watch(places: &Places, set: Option<ProbeSet>, files: &Path, journal: &Path) -
         pins: None,
     };
     let mut observer = Observer::load(places.level, set, places.subject.path(), None)?;
-    let slot = observer.watch(&request)?;
+    let slot = observer.watch(&request, &Totals::new())?;
     let subject = places.subject.path().to_owned();
     observer.run(slot).call(1, places.subject.id(), subject)?;
     Ok(observer)
