@@ -54,6 +54,15 @@ impl Suite {
         Ok(suite)
     }
 
+    /// Opens the machine's own release.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub(crate) fn of_this_machine() -> Result<Self> {
+        Self::open(&sources::codename()?)
+    }
+
     /// Opens the backports of the machine's own release.
     ///
     /// # Errors

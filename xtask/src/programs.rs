@@ -1,7 +1,7 @@
 //! Starting other programs, with errors that show the command.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -83,6 +83,27 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
+}
+
+/// Where `setup` unpacks packages that it does not install.
+///
+/// # Errors
+///
+/// When the directory cannot be created.
+pub(crate) fn unpacked_root() -> Result<PathBuf> {
+    project::directory(project::target().join("programs"))
+}
+
+/// Where their programs lie.
+pub(crate) fn unpacked() -> PathBuf {
+    project::target().join("programs/usr/bin")
+}
+
+/// `PATH` for tests: what is installed first, then what is unpacked.
+pub(crate) fn path() -> OsString {
+    let own = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&own).chain([unpacked()]);
+    std::env::join_paths(places).unwrap_or(own)
 }
 
 /// Whether this process is root.

@@ -2,6 +2,7 @@
 
 mod compiler;
 mod packages;
+mod unpacked;
 
 use std::process::ExitCode;
 
@@ -14,7 +15,7 @@ const LINKER_VERSION: &str = "0.10.4";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Also what only the tests need: QEMU, busybox, cargo-nextest
+    /// Also what only the tests need: QEMU, busybox, Chromium, Prometheus, cargo-nextest
     #[arg(long)]
     tests: bool,
 }
@@ -42,6 +43,7 @@ pub(crate) fn install(tests: bool) -> Result<()> {
     step(compiler::install_core_source());
     step(install_linker());
     if tests {
+        step(unpacked::unpack());
         step(install_nextest());
     }
     match errors.len() {

@@ -52,6 +52,12 @@ const PACKAGES: &[Package] = &[
         only_tests: true,
     },
     Package {
+        name: "chromium",
+        reason: "opens the report's page",
+        is_there: || programs::find("chromium").is_some(),
+        only_tests: true,
+    },
+    Package {
         name: "busybox-static",
         reason: "is the userland of the kernel matrix",
         is_there: || dpkg_has("busybox-static"),

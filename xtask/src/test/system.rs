@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The layers that belong to the project by design. One without a test target is named as skipped.
-const EXPECTED: [&str; 5] = ["verifier", "probe", "tier", "evasion", "system"];
+const EXPECTED: [&str; 6] = ["verifier", "probe", "tier", "evasion", "system", "prometheus"];
 
 /// A layer that takes longer on the host hangs.
 const HOST_DEADLINE: Duration = Duration::from_secs(300);
@@ -80,7 +80,8 @@ fn on_host(statics: &Statics) -> Result<Vec<Row>> {
         command
             .args(["--test-threads", "1", "--show-output"])
             .current_dir(project::root().join("tests"))
-            .env("BELLJAR_BIN", &statics.belljar);
+            .env("BELLJAR_BIN", &statics.belljar)
+            .env("PATH", programs::path());
         let log = project::directory(project::target().join("test"))?.join(format!("{layer}.log"));
         let ended = supervised::run(command, &log, HOST_DEADLINE)?;
         rows.push(match ended.status {

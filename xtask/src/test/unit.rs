@@ -25,7 +25,8 @@ pub(super) fn run() -> Result<Row> {
     command
         .args(["nextest", "run", "--workspace", "--exclude", "tests", "--exclude", "probes"])
         // A golden file that differs is a failure, never a new golden file.
-        .env("INSTA_UPDATE", "no");
+        .env("INSTA_UPDATE", "no")
+        .env("PATH", programs::path());
     let log = project::directory(project::target().join("test"))?.join("unit.log");
     let report = project::target().join("nextest/default/junit.xml");
     // A report that an earlier run left would tell of that one.
