@@ -3,22 +3,16 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    path::{Path, PathBuf},
-    process::Command,
 };
 
-use observer::metrics::REFERENCE;
 use serde_json::Value;
 
-/// Labels that Prometheus gives to every series.
-const SCRAPE_LABELS: [&str; 2] = ["instance", "job"];
-/// What the dashboards' variables are replaced by before an expression is parsed.
-const VARIABLES: [(&str, &str); 2] = [("$__rate_interval", "1m"), ("$run", ".*")];
-const COLUMNS: u64 = 24;
+use crate::{check_names, grafana, metrics, program, run};
 
-fn grafana() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../grafana")
-}
+/// What the dashboards' variables are replaced by before an expression is parsed.
+const VARIABLES: [(&str, &str); 4] =
+    [("$__rate_interval", "1m"), ("$__range", "1h"), ("$instance", ".*"), ("$run", ".*")];
+const COLUMNS: u64 = 24;
 
 fn dashboards() -> Vec<(String, Value)> {
     let mut dashboards = Vec::new();
@@ -57,86 +51,100 @@ fn expressions(dashboard: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
-fn is_name(character: char) -> bool {
-    character.is_ascii_alphanumeric() || character == '_'
-}
-
-/// The metrics that a text names, each with the text behind it.
-fn metrics(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.match_indices("belljar_").map(move |(start, _)| {
-        let rest = &text[start..];
-        rest.split_at(rest.find(|character| !is_name(character)).unwrap_or(rest.len()))
-    })
-}
-
-/// The label names of the list that `rest` begins with, between `open` and `close`.
-fn listed(rest: &str, open: char, close: char) -> Vec<&str> {
-    let inside = rest.strip_prefix(open).and_then(|rest| rest.split_once(close));
-    let items = inside.map_or("", |(inside, _)| inside).split(',');
-    items
-        .filter_map(|item| item.split(|character| !is_name(character)).find(|it| !it.is_empty()))
-        .collect()
-}
-
-/// The labels that an expression names: in matchers, and behind `by`.
-fn labels(expression: &str) -> Vec<&str> {
-    let grouped = expression
-        .match_indices("by (")
-        .flat_map(|(at, _)| listed(&expression[at + "by ".len()..], '(', ')'));
-    let matchers = metrics(expression).flat_map(|(_, rest)| listed(rest, '{', '}'));
-    grouped.chain(matchers).collect()
-}
-
-#[test]
-fn the_metrics_and_labels_of_an_expression_are_found() {
-    let expression =
-        r#"sum by (run, verb) (rate(belljar_a{run=~"$run",verb!="x"}[1m])) / belljar_b"#;
-    assert_eq!(labels(expression), ["run", "verb", "run", "verb"]);
-    let named: Vec<_> = metrics(expression).map(|(name, _)| name).collect();
-    assert_eq!(named, ["belljar_a", "belljar_b"]);
-    assert!(labels("sum(belljar_a)").is_empty());
-}
-
 #[test]
 fn every_metric_and_label_that_a_panel_uses_exists() {
-    let known: HashMap<_, HashSet<_>> = REFERENCE
-        .iter()
-        .map(|&(name, _, labels, _)| (name, labels.split(", ").chain(SCRAPE_LABELS).collect()))
-        .collect();
     for (file, dashboard) in dashboards() {
         let expressions = expressions(&dashboard);
         assert!(!expressions.is_empty(), "{file} shows nothing");
         for (panel, expression) in expressions {
-            assert!(metrics(expression).count() > 0, "{file}, {panel}: no metric in {expression}");
-            for (metric, _) in metrics(expression) {
-                let has =
-                    known.get(metric).unwrap_or_else(|| panic!("{file}, {panel}: no {metric}"));
-                for label in labels(expression) {
-                    assert!(has.contains(label), "{file}, {panel}: {metric} has no label {label}");
-                }
-            }
+            check_names(&format!("{file}, {panel}"), expression);
         }
         for variable in dashboard["templating"]["list"].as_array().unwrap() {
-            for (metric, _) in metrics(&variable["query"].to_string()) {
-                assert!(known.contains_key(metric), "{file}, variable: no {metric}");
+            let query = variable["query"].to_string();
+            if metrics(&query).count() > 0 {
+                check_names(&format!("{file}, a variable"), &query);
             }
         }
     }
 }
 
 #[test]
-fn every_panel_has_a_unit_and_asks_the_chosen_data_source() {
+fn every_dashboard_fits_grafanas_own_types() {
+    let schema = fs::read_to_string(grafana().join("schema/dashboard.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    for (file, dashboard) in dashboards() {
+        let mistakes: Vec<_> = schema.iter_errors(&dashboard).map(|it| mistake(&it)).collect();
+        assert!(mistakes.is_empty(), "{file}: {mistakes:#?}");
+    }
+    // It says no where there is something to say no to.
+    let (_, whole) = dashboards().swap_remove(0);
+    let panel = panels(&whole).iter().position(|panel| panel["type"] == "stat").unwrap();
+    for (pointer, value) in [
+        ("/panels/{}/options/graphMode", Value::from("sparkline")),
+        ("/panels/{}/datasource/uid", Value::from("prometheus")),
+        ("/panels/{}/targets/0/expr", Value::Null),
+        ("/panels/{}/gridPos/w", Value::from("wide")),
+        ("/panels/{}/type", Value::from("graph")),
+        ("/templating/list/0/refresh", Value::from(7)),
+        ("/uid", Value::Null),
+    ] {
+        let mut broken = whole.clone();
+        let pointer = pointer.replace("{}", &panel.to_string());
+        *broken.pointer_mut(&pointer).unwrap() = value;
+        assert!(!schema.is_valid(&broken), "{pointer} may be anything");
+    }
+    let mut broken = whole;
+    broken["panels"][panel]["options"]["graphmode"] = Value::from("none");
+    assert!(!schema.is_valid(&broken), "a word that Grafana does not know passes");
+}
+
+fn mistake(error: &jsonschema::ValidationError<'_>) -> String {
+    let text: String = error.to_string().chars().rev().take(200).collect();
+    let text: String = text.chars().rev().collect();
+    format!("{}: {text}", error.instance_path())
+}
+
+#[test]
+fn every_panel_has_a_unit_and_a_description_and_asks_the_chosen_data_source() {
     for (file, dashboard) in dashboards() {
         for panel in graphs(&dashboard) {
             let title = title(panel);
-            let unit = panel["fieldConfig"]["defaults"]["unit"].as_str();
-            assert!(unit.is_some_and(|unit| !unit.is_empty()), "{file}, {title}: no unit");
+            let unit = &panel["fieldConfig"]["defaults"]["unit"];
+            for (what, text) in [("unit", unit), ("description", &panel["description"])] {
+                let has = text.as_str().is_some_and(|text| !text.is_empty());
+                assert!(has, "{file}, {title}: no {what}");
+            }
             let targets = panel["targets"].as_array().unwrap().iter();
             for source in targets.map(|target| &target["datasource"]).chain([&panel["datasource"]])
             {
                 assert_eq!(source["uid"], "${datasource}", "{file}, {title}");
             }
         }
+        for variable in dashboard["templating"]["list"].as_array().unwrap() {
+            let is_the_choice = variable["type"] == "datasource";
+            let source = &variable["datasource"]["uid"];
+            assert!(is_the_choice || source == "${datasource}", "{file}: {source} is fixed");
+        }
+    }
+}
+
+#[test]
+fn each_view_has_an_identity_of_its_own() {
+    let mut found: Vec<_> = dashboards()
+        .into_iter()
+        .map(|(file, it)| {
+            assert_eq!(it.get("id"), None, "{file}: a number that another Grafana gave");
+            (file, it["uid"].as_str().unwrap().to_owned(), it["title"].as_str().unwrap().to_owned())
+        })
+        .collect();
+    found.sort();
+    let files: Vec<_> = found.iter().map(|(file, ..)| file.as_str()).collect();
+    assert_eq!(files, ["fleet.json", "oversight.json", "run.json"]);
+    for of in
+        [|it: &(String, String, String)| it.1.clone(), |it: &(String, String, String)| it.2.clone()]
+    {
+        let distinct: HashSet<_> = found.iter().map(of).collect();
+        assert_eq!(distinct.len(), found.len(), "{found:?}");
     }
 }
 
@@ -162,10 +170,7 @@ fn panels_have_ids_of_their_own_and_do_not_overlap() {
 
 #[test]
 fn every_expression_parses() {
-    if Command::new("promtool").arg("--version").output().is_err() {
-        println!("skipped: promtool is not installed (package prometheus)");
-        return;
-    }
+    let Some(promtool) = program("promtool") else { return };
     let mut rules = String::from("groups:\n  - name: panels\n    rules:\n");
     for (number, (_, dashboard)) in dashboards().iter().enumerate() {
         for (index, (_, expression)) in expressions(dashboard).into_iter().enumerate() {
@@ -182,10 +187,5 @@ fn every_expression_parses() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("rules.yml");
     fs::write(&file, rules).unwrap();
-    let config = grafana().join("prometheus.yml");
-    for (what, file) in [("rules", &file), ("config", &config)] {
-        let checked = Command::new("promtool").args(["check", what]).arg(file).output().unwrap();
-        let said = String::from_utf8_lossy(&checked.stderr);
-        assert!(checked.status.success(), "promtool check {what}: {said}");
-    }
+    run(&promtool, ["check", "rules"].map(AsRef::as_ref), &file);
 }
