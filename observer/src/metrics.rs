@@ -40,7 +40,7 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "belljar_subversions_total",
         "counter",
         "run, disposition",
-        "Attempts of the agent's to signal or change something of oversight's, by whether they were stopped.",
+        "Attacks of the agent's on oversight, by whether they were stopped.",
     ),
     (
         "belljar_effects_dropped_total",
@@ -128,7 +128,7 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "belljar_observer_subversions_total",
         "counter",
         "disposition",
-        "Attempts of agents to signal or change something of oversight's, of all runs.",
+        "Attacks of agents on oversight, of all runs.",
     ),
     (
         "belljar_observer_effects_dropped_total",
