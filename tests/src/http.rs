@@ -1,7 +1,7 @@
-//! What an endpoint on this host serves.
+//! What an endpoint on this host serves, and what one that a test serves is sent.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     time::Duration,
 };
@@ -20,4 +20,46 @@ pub fn get(address: &str, path: &str) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("the endpoint answers in UTF-8");
     text
+}
+
+/// The body of the answer to a GET, where that is 200, else the body or what went wrong as an error.
+///
+/// # Errors
+///
+/// When nobody answers, or with another status.
+pub fn body(address: &str, path: &str) -> Result<String, String> {
+    let ask = || -> io::Result<String> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        // HTTP/1.0: the body comes in one piece.
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let text = ask().map_err(|error| format!("{address}{path}: {error}"))?;
+    let (head, body) = text.split_once("\r\n\r\n").ok_or("an answer without an end of its head")?;
+    let status = head.split(' ').nth(1);
+    if status == Some("200") { Ok(body.to_owned()) } else { Err(body.to_owned()) }
+}
+
+/// Head and body of a request.
+///
+/// # Errors
+///
+/// When the other side goes away in the middle.
+pub fn request(connection: &TcpStream) -> io::Result<(String, Vec<u8>)> {
+    let mut reader = BufReader::new(connection.try_clone()?);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let lower = head.to_ascii_lowercase();
+    let length = lower.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let length = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok((head, body))
 }

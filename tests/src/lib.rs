@@ -13,10 +13,13 @@ pub mod evasion;
 pub mod expect;
 pub mod http;
 pub mod model;
+pub mod programs;
+pub mod prometheus;
 pub mod record;
 pub mod resident;
 pub mod run;
 pub mod traces;
+pub mod webhook;
 pub mod whole;
 pub mod world;
 

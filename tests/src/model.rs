@@ -1,13 +1,15 @@
 //! A scripted server that speaks as much of OpenAI's chat completions as an agent needs.
 
 use std::{
-    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
 };
 
 use serde_json::{Value, json};
+
+use crate::http;
 
 /// What a model says when it is asked.
 #[derive(Clone, Debug)]
@@ -74,18 +76,7 @@ fn serve(
     scripted: &Scripted,
     requests: &Mutex<Vec<(String, Value)>>,
 ) -> io::Result<()> {
-    let mut reader = BufReader::new(connection.try_clone()?);
-    let mut headers = String::new();
-    while !headers.ends_with("\r\n\r\n") {
-        if reader.read_line(&mut headers)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    let lower = headers.to_ascii_lowercase();
-    let length = lower.lines().find_map(|line| line.strip_prefix("content-length:"));
-    let length = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
+    let (headers, body) = http::request(connection)?;
     let body = serde_json::from_slice(&body).unwrap_or_default();
     requests.lock().expect("nobody panics with the lock").push((headers, body));
 
@@ -96,7 +87,7 @@ fn serve(
         }
         Scripted::Silence => {
             // Until the other side has had enough.
-            let _ = reader.read(&mut [0]);
+            let _ = connection.read(&mut [0]);
             return Ok(());
         }
     };

@@ -127,6 +127,14 @@ impl Actor {
             }
             "execveat_check" => value(sys::execveat_check(&words.path(0)?)),
             "hold" => hold(&words.directory(0)?, words.number(1)?),
+            // Until the file is there.
+            "halt_thread" => {
+                let (tid, go) = (words.number(0)?, Path::new(words.get(1)?));
+                sys::halt_thread(tid)
+                    .and_then(|()| daemon::wait_for(go))
+                    .and_then(|()| sys::release_thread(tid))
+                    .map(|()| None)
+            }
             "unlink" => value(sys::unlink(&words.path(0)?)),
             "unlinkat" => {
                 let flags = if words.0.len() > 2 { sys::REMOVE_DIRECTORY } else { 0 };

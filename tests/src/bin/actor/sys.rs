@@ -8,6 +8,7 @@ use io_uring::{IoUring, opcode, squeue, types::Fd};
 use libc::{c_int, c_long, c_uint};
 use nix::{
     errno::Errno,
+    sys::wait::WaitPidFlag,
     unistd::{ForkResult, Pid},
 };
 
@@ -220,6 +221,26 @@ pub(crate) fn exit_thread() -> ! {
         // SAFETY: takes a number only. What the thread has on its stack stays there, untouched.
         unsafe { libc::syscall(libc::SYS_exit, 0) };
     }
+}
+
+/// Makes a thread of another process stand still, and the others of it go on, until this process ends
+/// or lets go of it.
+pub(crate) fn halt_thread(tid: i32) -> Result<(), Errno> {
+    let none = ptr::null_mut::<libc::c_void>;
+    // SAFETY: these requests take no address; they fail where there is no such thread.
+    Errno::result(unsafe { libc::ptrace(libc::PTRACE_SEIZE, tid, none(), none()) })?;
+    // SAFETY: as above.
+    Errno::result(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, tid, none(), none()) })?;
+    // Until it has stopped it cannot be let go of.
+    let flags = Some(WaitPidFlag::__WALL);
+    nix::sys::wait::waitpid(Pid::from_raw(tid), flags).map(drop)
+}
+
+/// Lets a thread go on that [`halt_thread`] has halted.
+pub(crate) fn release_thread(tid: i32) -> Result<(), Errno> {
+    let none = ptr::null_mut::<libc::c_void>;
+    // SAFETY: takes no address.
+    Errno::result(unsafe { libc::ptrace(libc::PTRACE_DETACH, tid, none(), none()) }).map(drop)
 }
 
 /// Unlinks through an io_uring of its own.
