@@ -1,8 +1,8 @@
 //! Who is told of alerts: a server that keeps what it is sent.
 
 use std::{
-    io::Write as _,
-    net::{SocketAddr, TcpListener},
+    io::{self, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
 };
@@ -31,18 +31,13 @@ impl Webhook {
         let told = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&told);
         thread::spawn(move || {
-            for connection in listener.incoming() {
-                let taken = connection.and_then(|mut connection| {
-                    let (_, body) = http::request(&connection)?;
-                    let body: Value = serde_json::from_slice(&body)?;
-                    kept.lock().expect("no holder panics").push(body);
-                    connection.write_all(
-                        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-                    )
+            // Each on a thread of its own: a client may open a connection before it needs one.
+            for connection in listener.incoming().flatten() {
+                let kept = Arc::clone(&kept);
+                thread::spawn(move || {
+                    // One that goes away without a word tells nothing.
+                    let _ = take(&connection, &kept);
                 });
-                if let Err(error) = taken {
-                    eprintln!("webhook: {error}");
-                }
             }
         });
         Self { address, told }
@@ -67,4 +62,10 @@ impl Webhook {
             |alert: &&Value| alert["status"] == "firing" && alert["labels"]["alertname"] == name;
         alerts.flatten().filter(is_meant).cloned().collect()
     }
+}
+
+fn take(mut connection: &TcpStream, told: &Mutex<Vec<Value>>) -> io::Result<()> {
+    let (_, body) = http::request(connection)?;
+    told.lock().expect("no holder panics").push(serde_json::from_slice(&body)?);
+    connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
 }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, fs};
 use crate::{check_names, grafana, program, run};
 
 fn rules() -> String {
-    fs::read_to_string(grafana().join("alerts/belljar.yml")).unwrap()
+    fs::read_to_string(grafana().join("alerts/belljar.yml")).expect("there are rules")
 }
 
 /// Each alert's name and text.

@@ -22,7 +22,7 @@ use tests::{
 struct Watched {
     // In the order in which they end: who asks before who is asked.
     prometheus: Prometheus,
-    alertmanager: Server,
+    _alertmanager: Server,
     webhook: Webhook,
     resident: Resident,
     world: World,
@@ -41,7 +41,7 @@ impl Watched {
             ..Changes::default()
         };
         let prometheus = Prometheus::start(&world.path("prometheus"), &changes);
-        Self { prometheus, alertmanager, webhook, resident, world }
+        Self { prometheus, _alertmanager: alertmanager, webhook, resident, world }
     }
 
     /// A run under the observer.
