@@ -50,6 +50,11 @@ pub(crate) enum Command {
     /// While it runs, `belljar run` starts in a fraction of the time. It ends with Ctrl-C or SIGTERM:
     /// no new runs then, and when the last has ended, or at the second signal, it is gone.
     Watch(WatchArgs),
+    /// Show what happens now on this host: runs, their calls, effects, violations, losses
+    ///
+    /// It reads what the runs write down while they go on, whoever observes them. Runs that end while
+    /// it looks stay in view for ten minutes. Keys: up and down choose a run, q quits.
+    Top(TopArgs),
     /// Remove what runs whose supervisor died have left: processes, cgroups, pins
     Reap,
     #[command(hide = true)]
@@ -208,6 +213,24 @@ pub(crate) struct WatchArgs {
     /// Where runs find it
     #[arg(long, default_value = observer::gate::SOCKET)]
     pub(crate) socket: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    /// Print one frame as text and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Print each frame as a JSON object on a line of its own; with --once, one
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Seconds from one frame to the next, 0.1 to 3600
+    #[arg(long, default_value_t = 1.0, value_name = "SECONDS", value_parser = interval)]
+    pub(crate) interval: f64,
+}
+
+fn interval(text: &str) -> Result<f64, String> {
+    let seconds = text.parse::<f64>().map_err(|error| error.to_string())?;
+    if (0.1..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("not 0.1 to 3600".to_owned()) }
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod reference;
 mod run;
 mod stderr;
 mod stdout;
+mod top;
 
 use std::process::ExitCode;
 

@@ -20,6 +20,7 @@ pub mod proof;
 pub mod reader;
 pub mod scenario;
 pub mod sign;
+pub mod tail;
 pub mod transcript;
 pub mod verify;
 pub mod writer;

@@ -6,7 +6,8 @@
 //!
 //! What the agent wrote (paths, names, its own account) is hostile. It is escaped where it leaves:
 //! `paper` for the terminal, `escaper` for the page. Nothing before that escapes, and nothing is
-//! shown without bound: where something is left out, a sentence says how much.
+//! shown without bound: where something is left out, a sentence says how much. [`act`] and [`fate`],
+//! for who shows single effects, are not escaped.
 
 #![forbid(unsafe_code)]
 
@@ -31,4 +32,5 @@ mod timeline;
 pub use difference::difference;
 pub use page::page;
 pub use simulation::simulation;
+pub use telling::{act, fate};
 pub use text::text;

@@ -3,8 +3,9 @@
 use journal::{Disposition, Effect, Enforcer, Source, Verb, effect::OK};
 use serde_json::Value;
 
-/// The verb, its object and the arguments that matter.
-pub(crate) fn act(effect: &Effect) -> String {
+/// The verb, its object and the arguments that matter. The object's name is hostile.
+#[must_use]
+pub fn act(effect: &Effect) -> String {
     let object = &effect.object;
     let mut act = effect.verb.name().to_owned();
     match (&object.path, object.tgid, &object.address) {
@@ -53,7 +54,8 @@ pub(crate) fn label(effect: &Effect) -> String {
 }
 
 /// What came of the effect, and by whose doing. It never says more than was true.
-pub(crate) fn fate(effect: &Effect) -> String {
+#[must_use]
+pub fn fate(effect: &Effect) -> String {
     let by = effect.enforcer.map_or("an unnamed enforcer", Enforcer::name);
     let outcome = effect.outcome.as_deref();
     match (effect.disposition, outcome) {

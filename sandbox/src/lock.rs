@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Write as _},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -61,6 +61,11 @@ impl OwnerLock {
             let locked = file.metadata().map_err(error)?;
             match fs::metadata(path) {
                 Ok(named) if (named.dev(), named.ino()) == (locked.dev(), locked.ino()) => {
+                    // For people, and for who would speak to the owner; the lock is what counts.
+                    let id = std::process::id().to_string();
+                    file.set_len(0)
+                        .and_then(|()| (&*file).write_all(id.as_bytes()))
+                        .map_err(error)?;
                     return Ok(Some(Self { path: path.to_owned(), _file: file }));
                 }
                 Ok(_) => {}
@@ -89,6 +94,8 @@ mod tests {
         let path = directory.path().join("below/run.lock");
         let lock = OwnerLock::take(&path).unwrap().unwrap();
         assert!(OwnerLock::take(&path).unwrap().is_none());
+        let owner = fs::read_to_string(&path).unwrap();
+        assert_eq!(owner.parse(), Ok(std::process::id()));
         drop(lock);
         assert!(!path.exists());
         assert!(OwnerLock::take(&path).unwrap().is_some());

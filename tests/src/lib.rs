@@ -15,6 +15,7 @@ pub mod http;
 pub mod model;
 pub mod programs;
 pub mod prometheus;
+pub mod pty;
 pub mod record;
 pub mod resident;
 pub mod run;

@@ -22,6 +22,7 @@ use crate::{
     reference, run,
     stderr::Impatient,
     stdout::{out, outln},
+    top,
 };
 
 /// Carries out what the command line asks for.
@@ -44,6 +45,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Organism(command) => scenario::organism(command)?,
         Command::Tools(arguments) => tools::tools(&arguments)?,
         Command::Watch(arguments) => watch::watch(&arguments)?,
+        Command::Top(arguments) => top::top(&arguments)?,
         Command::Reap => reap()?,
         Command::Observer => observer()?,
         Command::Reference { page } => out!("{}", reference::page(&page)?),

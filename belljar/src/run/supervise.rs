@@ -57,6 +57,7 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
     let directory =
         RunDir::open(std::fs::canonicalize(directory.path()).or_exit(Exit::CannotCreate)?)
             .or_exit(Exit::CannotCreate)?;
+    host.cgroup.point_to(directory.path()).or_exit(Exit::CannotCreate)?;
     let stage = Stage::prepare(
         &plan.scenario,
         &host.stage,

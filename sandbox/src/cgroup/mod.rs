@@ -5,6 +5,7 @@
 
 mod control;
 mod limits;
+mod live;
 mod members;
 mod mount;
 mod oversight;
@@ -15,6 +16,7 @@ use std::{io, path::PathBuf};
 
 pub use control::Cgroup;
 pub use limits::{Limits, LimitsAchieved, Rlimits};
+pub use live::LiveRun;
 pub use mount::{CgroupMount, FindError};
 pub use oversight::OversightCgroup;
 pub use run::{Claim, RunCgroup};
@@ -90,6 +92,14 @@ pub enum CgroupError {
         run: String,
         /// Why not.
         source: LockError,
+    },
+    /// A file beside its lock could not be written or removed.
+    #[error("cannot change {}", path.display())]
+    Hold {
+        /// The file.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
     },
     /// The directory could not be made.
     #[error("cannot make the cgroup {}: this needs root and a cgroup v2 mount that is writable", path.display())]

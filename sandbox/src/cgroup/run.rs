@@ -90,8 +90,13 @@ impl RunCgroup {
             self.cgroup.remove_directories()?;
         }
         self.is_removed = true;
+        self.belljar.remove_runtime_files(&self.name);
         self.belljar.remove_when_empty();
         Ok(())
+    }
+
+    pub(crate) fn belljar(&self) -> &Belljar {
+        &self.belljar
     }
 }
 

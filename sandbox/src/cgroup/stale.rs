@@ -35,6 +35,7 @@ impl StaleRun {
     pub fn reap(self, patience: Duration) -> Result<(), CgroupError> {
         self.cgroup.kill_and_wait(patience)?;
         self.cgroup.remove_directories()?;
+        self.belljar.remove_runtime_files(&self.name);
         self.belljar.remove_when_empty();
         Ok(())
     }

@@ -14,4 +14,5 @@ mod organisms;
 mod resident;
 mod storm;
 mod throughput;
+mod top;
 mod unread;
