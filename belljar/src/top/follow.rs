@@ -83,6 +83,8 @@ impl Followed {
 
     fn try_read(&mut self, life: Life, most_bytes: u64) -> Result<(), FileError> {
         let seen = &mut self.seen;
+        // What cannot be read must keep nobody waiting for the rest.
+        seen.is_behind = false;
         // It is replaced as more is known; it is written first.
         seen.manifest =
             self.directory.read_json_if_present(name::MANIFEST)?.or(seen.manifest.take());
