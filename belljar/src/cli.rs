@@ -165,6 +165,10 @@ pub(crate) struct RunArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Send the run, when it has ended, to this OTLP/HTTP endpoint, as `belljar report otlp` does
+    #[cfg(feature = "otlp")]
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp: Option<String>,
     /// Do not show what happens while it happens
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -316,6 +320,15 @@ pub(crate) enum ReportCommand {
     Html {
         /// The run directory
         directory: PathBuf,
+    },
+    /// Send it to an OpenTelemetry endpoint: the run and its calls as spans, violations as logs
+    #[cfg(feature = "otlp")]
+    Otlp {
+        /// The run directory
+        directory: PathBuf,
+        /// The base address of an OTLP/HTTP endpoint, such as http://127.0.0.1:4318
+        #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+        endpoint: String,
     },
     /// Say where two runs differ: what they were given, how they were judged, what their agents did
     Diff {

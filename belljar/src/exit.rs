@@ -10,7 +10,8 @@ pub(crate) enum Exit {
     Usage = 64,
     /// A file of the user's is wrong: a policy, a scenario, an organism, a run directory.
     Data = 65,
-    /// The kernel lacks a feature that is needed, or a model's server does not answer.
+    /// The kernel lacks a feature that is needed, or a server does not answer or refuses: a model's, an
+    /// OTLP endpoint.
     Unavailable = 69,
     /// A fault of Belljar's.
     Software = 70,
@@ -37,7 +38,7 @@ impl Exit {
         (Self::Data, "A file is wrong: a policy, a scenario, an organism, a run directory."),
         (
             Self::Unavailable,
-            "The kernel lacks a feature that is needed, or a model's server does not answer.",
+            "The kernel lacks a feature that is needed, or a server does not answer or refuses: a model's, an OTLP endpoint.",
         ),
         (Self::Software, "A fault of Belljar's."),
         (Self::Os, "The operating system refused."),

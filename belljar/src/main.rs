@@ -4,6 +4,8 @@
 mod cli;
 mod commands;
 mod exit;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod reference;
 mod run;
 mod stderr;

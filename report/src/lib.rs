@@ -1,6 +1,6 @@
-//! A run as text and as a page.
+//! A run as text, as a page, and with the feature `otlp` as OpenTelemetry's traces and logs.
 //!
-//! Both are made from the [`Report`] of `scoring` and the [`Record`] that it judged; the crate judges
+//! All are made from the [`Report`] of `scoring` and the [`Record`] that it judged; the crate judges
 //! nothing, reads no files and has no clock, so the same run gives the same text. `belljar` calls it
 //! at the end of a run and for a recorded one.
 //!
@@ -18,6 +18,8 @@ mod difference;
 mod enforcement;
 mod escaper;
 mod list;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod page;
 mod paper;
 mod scale;

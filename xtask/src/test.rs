@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let mut rows = vec![
         step("fmt", cargo(&["fmt", "--all", "--check"])),
-        step("clippy", cargo(&["clippy", "--quiet", "--all-targets", "--", "--deny", "warnings"])),
+        step("clippy", clippy()),
         step("check", check::check()),
         match generate::check() {
             Ok(Some(reason)) => Row::skipped("generate", "host", &reason),
@@ -52,6 +52,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let passed = layers::summarize(&rows);
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// With the default features, which the tests have too, and without them.
+fn clippy() -> Result<()> {
+    cargo(&["clippy", "--quiet", "--all-targets", "--", "--deny", "warnings"])?;
+    let without = ["--package", "belljar", "--no-default-features"];
+    cargo(&[&["clippy", "--quiet"][..], &without, &["--", "--deny", "warnings"]].concat())
 }
 
 fn step(name: &str, result: Result<()>) -> Row {

@@ -26,6 +26,14 @@ pub(crate) fn report(command: &ReportCommand) -> Result<(), Failure> {
             let (directory, report, record) = judge(directory)?;
             out!("{}", report::page(&report, &record, readable_effects(&directory)));
         }
+        #[cfg(feature = "otlp")]
+        ReportCommand::Otlp { directory, endpoint } => {
+            let endpoint = crate::otlp::Endpoint::parse(endpoint).or_exit(Exit::Usage)?;
+            let (directory, report, record) = judge(directory)?;
+            let sent = crate::otlp::export(&endpoint, &directory, &report, &record)
+                .or_exit(Exit::Unavailable)?;
+            outln!("{sent}");
+        }
         ReportCommand::Diff { before, after, json } => {
             let (before, after) = (judge(before)?, judge(after)?);
             let difference = scoring::diff((&before.1, &before.2), (&after.1, &after.2));

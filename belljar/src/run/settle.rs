@@ -25,6 +25,32 @@ pub(crate) struct Settled {
     pub(crate) hurry: Option<Instant>,
 }
 
+#[cfg(feature = "otlp")]
+impl Settled {
+    /// Sends the run to an OTLP endpoint. One that does not take it changes no verdict, but a run that
+    /// would end with 0 says by its code that not all went well.
+    pub(crate) fn export(mut self, endpoint: &crate::otlp::Endpoint) -> Self {
+        let sent =
+            RunDir::open(&self.directory).map_err(anyhow::Error::from).and_then(|directory| {
+                let (report, record) = scoring::score_run(&directory)?;
+                Ok(crate::otlp::export(endpoint, &directory, &report, &record)?)
+            });
+        match sent {
+            Ok(sent) => self.notices.push(sent.to_string()),
+            Err(error) => {
+                self.notices.push(format!(
+                    "belljar: warning: {error:#}; `belljar report otlp {}` tries again",
+                    self.directory.display()
+                ));
+                if self.code == 0 {
+                    self.code = Exit::Io as u8;
+                }
+            }
+        }
+        self
+    }
+}
+
 /// Empties the sandbox, closes the journal, writes what scoring needs, judges.
 pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<Settled, Failure> {
     run.terminal.phase("taking down");

@@ -44,8 +44,17 @@ use crate::{
 /// Runs an agent under watch, from start to verdict.
 pub(crate) fn run(arguments: &RunArgs) -> Result<ExitCode, Failure> {
     let plan = Plan::read(arguments)?;
+    #[cfg(feature = "otlp")]
+    let endpoint = arguments.otlp.as_deref().map(crate::otlp::Endpoint::parse);
+    #[cfg(feature = "otlp")]
+    let endpoint = endpoint.transpose().or_exit(Exit::Usage)?;
     let interrupt = Interrupt::listen().or_exit(Exit::Os)?;
     let settled = carry_out(arguments, plan, &interrupt);
+    #[cfg(feature = "otlp")]
+    let settled = settled.map(|settled| match &endpoint {
+        Some(endpoint) => settled.export(endpoint),
+        None => settled,
+    });
     tell::tell(settled, &interrupt)
 }
 

@@ -11,6 +11,7 @@ mod leftovers;
 mod model;
 mod ordinary;
 mod organisms;
+mod otlp;
 mod resident;
 mod storm;
 mod throughput;
