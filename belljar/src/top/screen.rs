@@ -33,7 +33,11 @@ struct Raw {
 
 impl Raw {
     fn enter() -> io::Result<Self> {
-        Ok(Self { terminal: ratatui::try_init()? })
+        let terminal = ratatui::try_init()?;
+        let raw = Self { terminal };
+        // It begins to listen to changes of size: one before the first look at keys would be missed.
+        event::poll(Duration::ZERO)?;
+        Ok(raw)
     }
 }
 
