@@ -25,5 +25,5 @@ pub use class::Class;
 pub use diff::{Difference, diff};
 pub use record::{Record, RecordError};
 pub use report::{Report, RunVerdict};
-pub use score::{score, score_recorded, score_run};
+pub use score::{score, score_recorded, score_run, score_verified};
 pub use simulate::{SimulateError, Simulation, simulate};

@@ -6,7 +6,7 @@ use journal::{
     Effect, RunDir,
     files::{FileError, name},
     scenario::Declared,
-    verify::verify,
+    verify::{Verification, verify},
 };
 
 use crate::{
@@ -44,8 +44,20 @@ pub fn score_run(directory: &RunDir) -> Result<(Report, Record), RecordError> {
 ///
 /// When it has no manifest, or one of a later format that cannot be read.
 pub fn score_recorded(directory: &RunDir) -> Result<(Report, Record), RecordError> {
+    score_verified(directory, &verify(directory, None))
+}
+
+/// Does the same with what verification has found already.
+///
+/// # Errors
+///
+/// As [`score_recorded`].
+pub fn score_verified(
+    directory: &RunDir,
+    verification: &Verification,
+) -> Result<(Report, Record), RecordError> {
     let mut record = Record::read(directory)?;
-    record.problems.extend(trust::problems(&verify(directory, None)));
+    record.problems.extend(trust::problems(verification));
     Ok(score_directory(directory, record))
 }
 

@@ -7,6 +7,7 @@ use crate::programs;
 
 const USER_SPACE: &[&str] = &[
     "agent-runner",
+    "archive",
     "ebpf-common",
     "journal",
     "observer",
@@ -20,6 +21,7 @@ const USER_SPACE: &[&str] = &[
 /// Every crate, and the crates of ours that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("agent-runner", &["journal", "policy", "sandbox"]),
+    ("archive", &["journal", "scoring"]),
     ("belljar", USER_SPACE),
     ("ebpf-common", &[]),
     ("journal", &["ebpf-common"]),
