@@ -7,16 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use journal::Tier;
+use journal::{Entry, Tier, transcript::Event};
+use nix::sys::signal::Signal;
 use sandbox::Exit;
 use serde_json::{Value, json};
 
 use crate::{
     collect::{Collected, Collector, FinishError, Stopped},
+    frozen::{CallTime, Frozen, LOOK, Over},
     hands::{HandsError, Work, signal_name},
-    session::{DEATH_LIMIT, Session, SessionError, SessionParts},
+    session::{DEATH_LIMIT, Session, SessionError, SessionParts, boot_ns},
     tools::{self, OUTPUT_LIMIT_BYTES, SubmitReport, Tool, ToolResult, Way},
-    watch::Progress,
+    watch::{Progress, Transcript},
 };
 
 /// How the process of a call is to be run.
@@ -127,14 +129,27 @@ impl Session<'_> {
         let failed = |source| SessionError::Hands { call, source };
         let output = |source| SessionError::Output { call, source };
         let unwatched = |source| SessionError::Watch { call, source };
-        let SessionParts { hands, watcher, progress, cancel, .. } = &mut self.parts;
+        let SessionParts { hands, watcher, progress, cancel, transcript, limits, .. } =
+            &mut self.parts;
 
         let leaf_id = hands.make_leaf(call).map_err(failed)?;
         watcher.call_started(call, leaf_id, tool).map_err(unwatched)?;
+        // After its leaf is there: whoever freezes the run from here on freezes that.
+        if hands.is_held() {
+            note(*transcript, format!("the run is frozen: call {call} waits"))?;
+            let held = Instant::now();
+            while hands.is_held() && !cancel.wait(LOOK).map_err(SessionError::Wait)? {}
+            self.deadline = self.deadline.map(|deadline| deadline + held.elapsed());
+            if cancel.is_cancelled() {
+                watcher.call_ended(call, false).map_err(unwatched)?;
+                return Ok(Ok(Ended::never_begun()));
+            }
+            note(*transcript, format!("call {call} goes on"))?;
+        }
 
         let (stdout, stdout_end) = io::pipe().map_err(output)?;
         let (stderr, stderr_end) = io::pipe().map_err(output)?;
-        let deadline = process.time.map(|time| Instant::now() + time);
+        let mut time = CallTime::new(process.time, limits.frozen_time, Instant::now());
         let stdio = [process.stdin, stdout_end.into(), stderr_end.into()];
         let running = match hands.start(call, process.work, stdio) {
             Ok(tgid) => tgid,
@@ -149,7 +164,28 @@ impl Session<'_> {
             if process.shown { Some(&mut **progress) } else { None };
         let mut collector =
             Collector::new(running, stdout, stderr, process.limit_bytes, shown).map_err(output)?;
-        let stopped = collector.run(deadline, Some(cancel)).map_err(output)?;
+        let stopped = loop {
+            match collector.run(Some(time.next_look()), Some(cancel)).map_err(output)? {
+                Stopped::TimedOut => {}
+                stopped => break stopped,
+            }
+            let (changed, over) = time.look(Instant::now(), hands.frozen(call).map_err(failed)?);
+            if let Some(frozen) = changed {
+                note(*transcript, freeze_note(call, frozen))?;
+            }
+            match over {
+                None => {}
+                Some(Over::TimedOut) => break Stopped::TimedOut,
+                Some(Over::NotResumed) => break Stopped::NotResumed,
+            }
+        };
+        if time.stands_still() {
+            let (changed, _) = time.look(Instant::now(), hands.frozen(call).map_err(failed)?);
+            if let Some(frozen) = changed {
+                note(*transcript, freeze_note(call, frozen))?;
+            }
+        }
+        self.deadline = self.deadline.map(|deadline| deadline + time.stood());
         if stopped != Stopped::Exited {
             hands.kill(call).map_err(failed)?;
             let death = Some(Instant::now() + DEATH_LIMIT);
@@ -166,6 +202,31 @@ impl Session<'_> {
     }
 }
 
+impl Ended {
+    /// Of a call whose run was ended before its process began.
+    fn never_begun() -> Self {
+        Self {
+            stopped: Stopped::Cancelled,
+            exit: Exit::Signal(Signal::SIGKILL as i32),
+            collected: Collected::default(),
+        }
+    }
+}
+
+fn note(transcript: &mut dyn Transcript, text: String) -> Result<(), SessionError> {
+    let entry = Entry { boot_ns: boot_ns(), event: Event::Note { text } };
+    transcript.append(&entry).map_err(SessionError::Transcript)
+}
+
+/// What the transcript says of a call that stands still or goes on.
+fn freeze_note(call: u64, frozen: Frozen) -> String {
+    match frozen {
+        Frozen::No => format!("call {call} goes on"),
+        Frozen::Call => format!("call {call} is frozen"),
+        Frozen::Run => format!("the run is frozen, and call {call} with it"),
+    }
+}
+
 /// A standard input without anything in it.
 pub(crate) fn nothing() -> io::Result<OwnedFd> {
     File::open("/dev/null").map(OwnedFd::from)
@@ -178,6 +239,7 @@ fn result(tool: &Tool, ended: &Ended, time: Duration) -> ToolResult {
         Stopped::Exited => None,
         Stopped::TimedOut => Some(format!("timed out after {} s", time.as_secs_f64())),
         Stopped::Cancelled => Some("the run was ended".to_owned()),
+        Stopped::NotResumed => Some("it was frozen and nobody let it go on".to_owned()),
     };
     if let Way::Shell = tool.way {
         let mut result = tools::shell_result(*exit, collected);

@@ -61,6 +61,8 @@ pub(crate) enum Stopped {
     TimedOut,
     /// The end was asked for.
     Cancelled,
+    /// It was frozen and nobody let it go on.
+    NotResumed,
 }
 
 /// Why the end of a process could not be taken in.

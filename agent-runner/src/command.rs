@@ -119,6 +119,7 @@ fn how(ended: &Ended) -> How {
         Stopped::Exited => How::Exited(ended.exit),
         Stopped::TimedOut => How::OutOfTime,
         Stopped::Cancelled => How::Cancelled,
+        Stopped::NotResumed => How::NotResumed,
     }
 }
 

@@ -12,6 +12,8 @@ use std::{
 use nix::{errno::Errno, sys::signal::Signal};
 use sandbox::Exit;
 
+use crate::frozen::Frozen;
+
 /// What a call's process does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
@@ -54,6 +56,16 @@ pub trait Hands: Send {
     /// [`HandsError::NotExecutable`] and [`HandsError::Text`] where the program cannot be executed,
     /// [`HandsError::Start`] for anything else.
     fn start(&mut self, call: u64, work: Work, stdio: [OwnedFd; 3]) -> Result<Running, HandsError>;
+
+    /// Whether no call may begin, because a person has frozen the run.
+    fn is_held(&self) -> bool;
+
+    /// Whether a call stands still.
+    ///
+    /// # Errors
+    ///
+    /// [`HandsError::Look`].
+    fn frozen(&self, call: u64) -> Result<Frozen, HandsError>;
 
     /// Kills everything in a call's leaf, frozen processes included, and returns when it is empty.
     ///
@@ -146,6 +158,14 @@ pub enum HandsError {
     /// How the process ended could not be learnt.
     #[error("cannot wait for the process of call {call}")]
     Wait {
+        /// The call.
+        call: u64,
+        /// Why not.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Whether it stands still could not be learnt.
+    #[error("cannot look whether call {call} is frozen")]
+    Look {
         /// The call.
         call: u64,
         /// Why not.

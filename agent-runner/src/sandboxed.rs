@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, ffi::OsString, os::fd::OwnedFd, path::PathBuf};
 
-use sandbox::{Action, Cgroup, Job, RunCgroup, SpawnError, Spawner};
+use sandbox::{Action, Cgroup, CgroupError, Job, RunCgroup, SpawnError, Spawner};
 
 use crate::{
+    frozen::Frozen,
     hands::{Hands, HandsError, Running, Work},
     session::DEATH_LIMIT,
 };
@@ -69,6 +70,24 @@ impl Hands for Sandboxed<'_> {
             error => HandsError::Start { call, source: error.into() },
         })?;
         Running::new(call, move || started.wait().map_err(Into::into))
+    }
+
+    fn is_held(&self) -> bool {
+        self.cgroup.is_held()
+    }
+
+    fn frozen(&self, call: u64) -> Result<Frozen, HandsError> {
+        let look = || -> Result<Frozen, CgroupError> {
+            if self.cgroup.cgroup().is_frozen()? {
+                return Ok(Frozen::Run);
+            }
+            Ok(match (self.leaf(call).is_frozen()?, self.cgroup.is_held()) {
+                (false, _) => Frozen::No,
+                (true, false) => Frozen::Call,
+                (true, true) => Frozen::Run,
+            })
+        };
+        look().map_err(|source| HandsError::Look { call, source: source.into() })
     }
 
     fn kill(&mut self, call: u64) -> Result<(), HandsError> {

@@ -35,6 +35,9 @@ pub struct Limits {
     pub agent_time: Option<Duration>,
     /// Time of a wrapped command; none means that it may run as long as it likes.
     pub command_time: Option<Duration>,
+    /// How long a call may stand still, frozen, until it is killed. Its own time and the agent's do
+    /// not pass meanwhile.
+    pub frozen_time: Duration,
 }
 
 impl Default for Limits {
@@ -44,6 +47,7 @@ impl Default for Limits {
             call_time: Duration::from_secs(30),
             agent_time: None,
             command_time: None,
+            frozen_time: Duration::from_secs(300),
         }
     }
 }
@@ -71,7 +75,7 @@ pub struct Session<'a> {
     pub(crate) parts: SessionParts<'a>,
     calls: u64,
     /// When the agent's time is over.
-    deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
     pub(crate) declared: Declared,
 }
 
@@ -104,6 +108,8 @@ pub enum How {
     OutOfCalls,
     /// It took longer than it was allowed.
     OutOfTime,
+    /// A wrapped command was frozen and nobody let it go on.
+    NotResumed,
     /// A budget of its own was used up.
     Exhausted {
         /// Which, in words.
@@ -130,6 +136,7 @@ impl AgentEnd {
             How::Finished
             | How::OutOfCalls
             | How::OutOfTime
+            | How::NotResumed
             | How::Exhausted { .. }
             | How::Cancelled
             | How::Failed { .. } => None,
@@ -272,6 +279,9 @@ impl<'a> Session<'a> {
                 Some(format!("the agent was ended after {} calls", self.parts.limits.calls))
             }
             How::OutOfTime => Some("the agent was ended: its time was over".to_owned()),
+            How::NotResumed => {
+                Some("the agent was ended: it was frozen and nobody let it go on".to_owned())
+            }
             How::Exhausted { what } => Some(format!("the agent was ended: {what}")),
             How::Cancelled => Some("the agent was ended from outside".to_owned()),
             How::Failed { message, .. } => Some(format!("the agent could not go on: {message}")),
@@ -314,7 +324,7 @@ impl<'a> Session<'a> {
     }
 }
 
-fn boot_ns() -> u64 {
+pub(crate) fn boot_ns() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("every kernel has CLOCK_BOOTTIME");
     let since_boot = Duration::from(now).as_nanos();
     u64::try_from(since_boot).expect("584 years of uptime are not reached")

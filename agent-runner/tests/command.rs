@@ -5,7 +5,7 @@ mod plain;
 
 use std::{fs, io, os::unix::fs::PermissionsExt, time::Duration};
 
-use agent_runner::{AgentEnd, Command, Exit, How, Stdin};
+use agent_runner::{AgentEnd, Command, Exit, Frozen, How, Stdin};
 use journal::transcript::Event;
 use plain::Bench;
 use serde_json::json;
@@ -76,6 +76,42 @@ fn a_command_beyond_its_time_is_ended_without_an_exit_code() {
     bench.limits.command_time = Some(Duration::from_millis(100));
     let end = run(&mut bench, &["sleep", "60"]);
     assert_eq!((end.exit_code(), end.how), (None, How::OutOfTime));
+}
+
+/// What the runner noted, in order.
+fn notes(bench: &Bench) -> Vec<String> {
+    let text = |event| match event {
+        Event::Note { text } => Some(text),
+        _ => None,
+    };
+    bench.events().into_iter().filter_map(text).collect()
+}
+
+#[test]
+fn a_frozen_command_is_killed_when_nobody_lets_it_go_on_and_its_own_time_stands_still() {
+    let mut bench = Bench::new();
+    bench.frozen = Frozen::Call;
+    bench.limits.command_time = Some(Duration::from_millis(50));
+    bench.limits.frozen_time = Duration::from_millis(600);
+    let end = run(&mut bench, &["sleep", "60"]);
+    assert_eq!((end.exit_code(), end.how), (None, How::NotResumed));
+    let notes = notes(&bench);
+    assert_eq!(notes[0], "call 1 is frozen");
+    assert!(notes[1].contains("nobody let it go on"), "{notes:?}");
+}
+
+#[test]
+fn no_command_begins_in_a_frozen_run_until_a_person_resumes_it() {
+    let mut bench = Bench::new();
+    bench.held = 3;
+    let end = run(&mut bench, &["true"]);
+    assert_eq!(end.exit_code(), Some(0));
+    assert_eq!(notes(&bench), ["the run is frozen: call 1 waits", "call 1 goes on"]);
+    let mut bench = Bench::new();
+    bench.held = u32::MAX;
+    bench.cancel_at_call = true;
+    assert_eq!(run(&mut bench, &["true"]).how, How::Cancelled);
+    assert!(!bench.logged().iter().any(|line| line.starts_with("start")));
 }
 
 #[test]

@@ -23,8 +23,8 @@ mod sys;
 pub mod user;
 
 pub use cgroup::{
-    Belljar, Cgroup, CgroupError, CgroupMount, Claim, Limits, LimitsAchieved, LiveRun,
-    OversightCgroup, Rlimits, RunCgroup, StaleRun,
+    Belljar, Cgroup, CgroupError, CgroupMount, Claim, Leaf, LeafOwner, Limits, LimitsAchieved,
+    LiveRun, OversightCgroup, Rlimits, RunCgroup, StaleRun,
 };
 pub use landlock::{Extent, LandlockAchieved};
 pub use lock::LockError;

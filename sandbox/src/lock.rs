@@ -76,6 +76,16 @@ impl OwnerLock {
     }
 }
 
+/// Whether somebody holds the lock. Where that cannot be known, it is taken to be so.
+pub(crate) fn is_held(path: &Path) -> bool {
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path);
+    match opened.map(|file| Flock::lock(file, FlockArg::LockSharedNonblock)) {
+        Ok(Ok(_)) => false,
+        Ok(Err(_)) => true,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
 impl Drop for OwnerLock {
     fn drop(&mut self) {
         // Still locked here, so that nobody can hold a lock on a file without a name. A file that
@@ -96,7 +106,9 @@ mod tests {
         assert!(OwnerLock::take(&path).unwrap().is_none());
         let owner = fs::read_to_string(&path).unwrap();
         assert_eq!(owner.parse(), Ok(std::process::id()));
+        assert!(is_held(&path));
         drop(lock);
+        assert!(!is_held(&path));
         assert!(!path.exists());
         assert!(OwnerLock::take(&path).unwrap().is_some());
     }

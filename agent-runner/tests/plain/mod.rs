@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     ffi::OsString,
     fs::{self, File},
@@ -18,7 +19,7 @@ use std::{
 };
 
 use agent_runner::{
-    Agent, AgentEnd, AgentError, Cancel, Exit, Hands, HandsError, Limits, Moment, Progress,
+    Agent, AgentEnd, AgentError, Cancel, Exit, Frozen, Hands, HandsError, Limits, Moment, Progress,
     Running, Session, SessionError, SessionParts, StreamName, Surroundings, Turn, WatchError,
     Watcher, Work,
     tools::{ToolResult, perform},
@@ -41,6 +42,10 @@ pub(crate) struct PlainHands {
     groups: HashMap<u64, Pid>,
     /// What a task's process writes instead of its result.
     pub(crate) forged: Option<Vec<u8>>,
+    /// What it says of every call.
+    pub(crate) frozen: Frozen,
+    /// How often it still says that no call may begin.
+    pub(crate) held: Cell<u32>,
 }
 
 impl PlainHands {
@@ -84,6 +89,16 @@ impl Hands for PlainHands {
             let status = child.wait()?;
             Ok(status.code().map_or_else(|| Exit::Signal(status.signal().unwrap()), Exit::Code))
         })
+    }
+
+    fn is_held(&self) -> bool {
+        let left = self.held.get();
+        self.held.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    fn frozen(&self, _call: u64) -> Result<Frozen, HandsError> {
+        Ok(self.frozen)
     }
 
     fn kill(&mut self, call: u64) -> Result<(), HandsError> {
@@ -190,6 +205,10 @@ pub(crate) struct Bench {
     pub(crate) cancel: Cancel,
     pub(crate) observer_refuses: bool,
     pub(crate) forged: Option<Vec<u8>>,
+    /// What the sandbox says of every call.
+    pub(crate) frozen: Frozen,
+    /// How often the sandbox says that no call may begin.
+    pub(crate) held: u32,
     /// Whether the end is asked for as soon as a call begins.
     pub(crate) cancel_at_call: bool,
     /// Tells of room for output; without it there always is, with it none after the first piece.
@@ -213,6 +232,8 @@ impl Bench {
             cancel: Cancel::new().unwrap(),
             observer_refuses: false,
             forged: None,
+            frozen: Frozen::No,
+            held: 0,
             cancel_at_call: false,
             full: None,
             cancel_when_full: false,
@@ -237,6 +258,8 @@ impl Bench {
             log: Arc::clone(&self.log),
             groups: HashMap::new(),
             forged: self.forged.clone(),
+            frozen: self.frozen,
+            held: Cell::new(self.held),
         };
         let mut watcher =
             LoggingWatcher { log: Arc::clone(&self.log), refuses: self.observer_refuses };

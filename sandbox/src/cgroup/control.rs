@@ -84,6 +84,15 @@ impl Cgroup {
         Ok(self.read("cgroup.events")?.lines().any(|line| line == "populated 1"))
     }
 
+    /// Whether it was itself told to stand still, and not only a cgroup above it.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError::Read`].
+    pub fn is_frozen(&self) -> Result<bool, CgroupError> {
+        Ok(self.read("cgroup.freeze")?.trim_ascii() == "1")
+    }
+
     /// Stops everything in it and below, and waits until all have stopped.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Runs that are there now, as somebody else than their supervisor sees them.
 //!
-//! Beside a run's lock lies a file of root's: `RUN.directory` says where the run directory is.
+//! Beside a run's lock lie two files of root's: `RUN.directory` says where the run directory is, and
+//! while there is a `RUN.hold`, no call of the run begins.
 
 use std::{
     ffi::OsString,
@@ -10,16 +11,42 @@ use std::{
         fs::OpenOptionsExt,
     },
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
-use super::{Belljar, Cgroup, CgroupError, OVERSIGHT_NAME, RunCgroup};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::{Belljar, Cgroup, CgroupError, OVERSIGHT_NAME, RunCgroup, check_name};
+use crate::lock::is_held;
+
+/// How often it is looked whether a run has ended.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A run whose cgroup exists.
 #[derive(Debug)]
 pub struct LiveRun {
     name: String,
+    cgroup: Cgroup,
     supervisor: Option<u32>,
     belljar: Belljar,
+}
+
+/// A leaf of a run: where one call or component lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// Whose it is.
+    pub owner: LeafOwner,
+    /// Its cgroup.
+    pub cgroup: Cgroup,
+}
+
+/// Who lives in a leaf.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeafOwner {
+    /// A call of the agent's, and what it has left running.
+    Call(u64),
+    /// A component of the scenario.
+    Component(String),
 }
 
 impl LiveRun {
@@ -35,11 +62,124 @@ impl LiveRun {
         self.supervisor
     }
 
+    /// Whether its supervisor is known to have died.
+    #[must_use]
+    pub fn is_orphan(&self) -> bool {
+        !is_held(&self.belljar.lock_path(&self.name))
+    }
+
     /// The run directory, once there is one.
     #[must_use]
     pub fn directory(&self) -> Option<PathBuf> {
         let path = fs::read(self.belljar.directory_file(&self.name)).ok()?;
         Some(PathBuf::from(OsString::from_vec(path)))
+    }
+
+    /// Whether no call of it may begin.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.belljar.hold_file(&self.name).exists()
+    }
+
+    /// Whether it, or all of Belljar, was told to stand still as a whole, its components included.
+    #[must_use]
+    pub fn is_frozen_whole(&self) -> bool {
+        self.cgroup.is_frozen().unwrap_or(false)
+    }
+
+    /// Its leaves: calls by number, then components by name.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError::Read`].
+    pub fn leaves(&self) -> Result<Vec<Leaf>, CgroupError> {
+        let mut leaves: Vec<_> = cgroups_in(self.cgroup.path())?
+            .into_iter()
+            .filter_map(|(name, path)| {
+                let owner = match name.strip_prefix("call-") {
+                    Some(number) => LeafOwner::Call(number.parse().ok()?),
+                    None => LeafOwner::Component(name.strip_prefix("component-")?.to_owned()),
+                };
+                Some(Leaf { owner, cgroup: Cgroup::open(path).ok()? })
+            })
+            .collect();
+        leaves.sort_by(|a, b| a.owner.cmp(&b.owner));
+        Ok(leaves)
+    }
+
+    /// Has every call stand still, and none begin; with `components`, those as well.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError::Deadline`] when a process does not stop in time: all have been told to.
+    pub fn freeze(&self, components: bool, patience: Duration) -> Result<(), CgroupError> {
+        // First of all, so that a call whose leaf is not listed below finds it before it begins.
+        let hold = self.belljar.hold_file(&self.name);
+        write_private(&hold, b"").map_err(|source| CgroupError::Hold { path: hold, source })?;
+        let leaves = self.leaves()?;
+        let is_meant = |leaf: &&Leaf| components || matches!(leaf.owner, LeafOwner::Call(_));
+        let mut result = Ok(());
+        for leaf in leaves.iter().filter(is_meant) {
+            match leaf.cgroup.freeze(patience) {
+                // It has ended meanwhile.
+                Err(_) if !leaf.cgroup.path().exists() => {}
+                frozen => result = result.and(frozen),
+            }
+        }
+        result
+    }
+
+    /// Lets everything in it go on, whatever it was frozen for.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError`].
+    pub fn resume(&self) -> Result<(), CgroupError> {
+        let hold = self.belljar.hold_file(&self.name);
+        match fs::remove_file(&hold) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(CgroupError::Hold { path: hold, source });
+            }
+            _ => {}
+        }
+        self.cgroup.thaw()?;
+        for leaf in self.leaves()? {
+            match leaf.cgroup.thaw() {
+                Err(_) if !leaf.cgroup.path().exists() => {}
+                thawed => thawed?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the supervisor end the run as Ctrl-C does, so that its directory is finished, and waits
+    /// until nothing of it acts. What does not end so in time, or has no supervisor, is killed.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError`].
+    pub fn end(&self, patience: Duration) -> Result<(), CgroupError> {
+        let deadline = Instant::now() + patience;
+        let told = self.supervisor.and_then(|supervisor| self.tell(supervisor));
+        while told.is_some() && self.cgroup.is_populated().unwrap_or(false) {
+            if Instant::now() >= deadline {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
+        match self.cgroup.kill_and_wait(patience) {
+            Err(_) if !self.cgroup.path().exists() => Ok(()),
+            ended => ended,
+        }
+    }
+
+    /// `None` when there is nobody to tell.
+    fn tell(&self, supervisor: u32) -> Option<()> {
+        let id = Pid::from_raw(i32::try_from(supervisor).ok()?)?;
+        let process = pidfd_open(id, PidfdFlags::empty()).ok()?;
+        // It held the lock after its number was looked up, so nobody else had that number.
+        (self.belljar.supervisor(&self.name) == Some(supervisor)).then_some(())?;
+        pidfd_send_signal(process, Signal::TERM).ok()
     }
 }
 
@@ -54,6 +194,12 @@ impl RunCgroup {
         write_private(&path, directory.as_os_str().as_bytes())
             .map_err(|source| CgroupError::Hold { path, source })
     }
+
+    /// Whether a person has said that no call may begin.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.belljar().hold_file(self.name()).exists()
+    }
 }
 
 impl Belljar {
@@ -64,25 +210,40 @@ impl Belljar {
     /// [`CgroupError`].
     pub fn live_runs(&self) -> Result<Vec<LiveRun>, CgroupError> {
         let mut runs = Vec::new();
-        for name in cgroups_in(self.path())? {
+        for (name, path) in cgroups_in(self.path())? {
             // Names with a dot are no runs', but of what stands beside one.
             if name == OVERSIGHT_NAME || name.contains('.') {
                 continue;
             }
+            // A run may have ended since it was listed.
+            let Ok(cgroup) = Cgroup::open(path) else { continue };
             let supervisor = self.supervisor(&name);
-            runs.push(LiveRun { name, supervisor, belljar: self.clone() });
+            runs.push(LiveRun { name, cgroup, supervisor, belljar: self.clone() });
         }
         runs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(runs)
     }
 
+    /// Whether a run of this name is not over: somebody owns the name, or it has a cgroup. Where that
+    /// cannot be known, it is taken to be so.
+    #[must_use]
+    pub fn is_live(&self, name: &str) -> bool {
+        if check_name(name).is_err() {
+            return false;
+        }
+        self.path().join(name).exists() || is_held(&self.lock_path(name))
+    }
+
     /// Who owns a run's lock, while somebody does and watches.
     fn supervisor(&self, name: &str) -> Option<u32> {
         let owner = fs::read_to_string(self.lock_path(name)).ok()?.parse().ok()?;
-        let is_orphan = matches!(self.own(name), Ok(Some(_)));
         let oversight = Cgroup::open(self.path().join(OVERSIGHT_NAME)).ok()?;
         let watches = oversight.processes().unwrap_or_default().contains(&owner);
-        (!is_orphan && watches).then_some(owner)
+        (watches && is_held(&self.lock_path(name))).then_some(owner)
+    }
+
+    fn hold_file(&self, run: &str) -> PathBuf {
+        self.locks.join(format!("{run}.hold"))
     }
 
     fn directory_file(&self, run: &str) -> PathBuf {
@@ -91,7 +252,9 @@ impl Belljar {
 
     /// Removes what lies beside a run's lock.
     pub(crate) fn remove_runtime_files(&self, run: &str) {
-        let _ = fs::remove_file(self.directory_file(run));
+        for file in [self.hold_file(run), self.directory_file(run)] {
+            let _ = fs::remove_file(file);
+        }
     }
 }
 
@@ -103,8 +266,8 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     options.custom_flags(libc::O_NOFOLLOW).open(path)?.write_all(bytes)
 }
 
-/// The cgroups directly below a directory, by name. One that is gone has none.
-fn cgroups_in(directory: &Path) -> Result<Vec<String>, CgroupError> {
+/// The cgroups directly below a directory, with their names. One that is gone has none.
+fn cgroups_in(directory: &Path) -> Result<Vec<(String, PathBuf)>, CgroupError> {
     let entries = match fs::read_dir(directory) {
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => {
@@ -115,6 +278,6 @@ fn cgroups_in(directory: &Path) -> Result<Vec<String>, CgroupError> {
         .flatten()
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         // What is not named like ours was not made here.
-        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
         .collect())
 }

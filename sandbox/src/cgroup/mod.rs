@@ -16,7 +16,7 @@ use std::{io, path::PathBuf};
 
 pub use control::Cgroup;
 pub use limits::{Limits, LimitsAchieved, Rlimits};
-pub use live::LiveRun;
+pub use live::{Leaf, LeafOwner, LiveRun};
 pub use mount::{CgroupMount, FindError};
 pub use oversight::OversightCgroup;
 pub use run::{Claim, RunCgroup};
