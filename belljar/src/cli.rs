@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod model;
+mod runs;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
 
@@ -11,6 +12,7 @@ use policy::Labelled;
 use crate::exit::{Exit, Failure};
 
 pub(crate) use model::ModelArgs;
+pub(crate) use runs::{GcArgs, ListArgs, OutputArgs, RunsCommand, Since, TargetArgs};
 
 /// Confines an AI agent, traces in the kernel what it does, enforces a tier, and judges the run.
 #[derive(Debug, Parser)]
@@ -55,6 +57,9 @@ pub(crate) enum Command {
     /// It reads what the runs write down while they go on, whoever observes them. Runs that end while
     /// it looks stay in view for ten minutes. Keys: up and down choose a run, q quits.
     Top(TopArgs),
+    /// See live runs, and freeze, resume or kill them; list, query or clear away recorded ones
+    #[command(subcommand)]
+    Runs(Box<RunsCommand>),
     /// Remove what runs whose supervisor died have left: processes, cgroups, pins
     Reap,
     #[command(hide = true)]
@@ -156,6 +161,10 @@ pub(crate) struct RunArgs {
     /// Seconds that a wrapped command may take (default: no limit)
     #[arg(long, value_name = "SECONDS")]
     pub(crate) command_seconds: Option<u64>,
+    /// Seconds after which a frozen call is killed unless a person resumes it; its own time stands
+    /// still meanwhile
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) frozen_seconds: u64,
     /// Give the wrapped command this environment variable; may be repeated
     #[arg(long = "env", value_name = "NAME=VALUE")]
     pub(crate) environment: Vec<String>,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Names of all pages.
-const PAGES: [&str; 5] = ["verbs", "policy", "metrics", "exit-codes", "cli"];
+const PAGES: [&str; 6] = ["verbs", "policy", "metrics", "runs", "exit-codes", "cli"];
 
 /// A page, in Markdown.
 pub(crate) fn page(name: &str) -> Result<String, Failure> {
@@ -20,6 +20,7 @@ pub(crate) fn page(name: &str) -> Result<String, Failure> {
         "verbs" => Ok(verbs()),
         "policy" => policy_page(),
         "metrics" => Ok(observer::metrics::reference()),
+        "runs" => Ok(archive::schema::reference()),
         "exit-codes" => Ok(exit_codes()),
         "cli" => Ok(cli()),
         _ => {

@@ -4,6 +4,7 @@ mod doctor;
 mod key;
 mod policy;
 mod report;
+mod runs;
 mod scenario;
 mod tools;
 mod verify;
@@ -46,6 +47,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Tools(arguments) => tools::tools(&arguments)?,
         Command::Watch(arguments) => watch::watch(&arguments)?,
         Command::Top(arguments) => top::top(&arguments)?,
+        Command::Runs(command) => runs::runs(&command)?,
         Command::Reap => reap()?,
         Command::Observer => observer()?,
         Command::Reference { page } => out!("{}", reference::page(&page)?),

@@ -24,7 +24,7 @@ mod tell;
 mod terminal;
 mod watch;
 
-pub(crate) use host::{boot_time_unix_ns, new_name, reap_stale};
+pub(crate) use host::{PATIENCE, boot_time_unix_ns, new_name, reap_stale};
 pub(crate) use interrupt::Interrupt;
 pub(crate) use pins::{PINS, bpf_file_system, pins_of, remove_pins};
 pub(crate) use plan::{

@@ -266,6 +266,7 @@ impl Run<'_> {
                 calls: self.arguments.model.budget_calls,
                 agent_time: self.arguments.model.budget_seconds.map(Duration::from_secs),
                 command_time: self.plan.command_time,
+                frozen_time: Duration::from_secs(self.arguments.frozen_seconds),
                 ..Limits::default()
             },
         });

@@ -13,6 +13,7 @@ mod ordinary;
 mod organisms;
 mod otlp;
 mod resident;
+mod runs;
 mod storm;
 mod throughput;
 mod top;

@@ -1,0 +1,39 @@
+//! `belljar runs`: what a person sees of live and recorded runs, and decides.
+
+mod act;
+mod collect;
+mod live;
+mod recorded;
+mod table;
+
+use sandbox::{Belljar, CgroupMount};
+
+use crate::{
+    cli::RunsCommand,
+    exit::{Exit, Failure, OrExit as _},
+};
+
+/// Carries out one of the commands.
+pub(crate) fn runs(command: &RunsCommand) -> Result<(), Failure> {
+    match command {
+        RunsCommand::List(arguments) => recorded::list(arguments),
+        RunsCommand::Show { run, output, json } => recorded::show(run, output, *json),
+        RunsCommand::Query { sql, output, json, csv } => recorded::query(sql, output, *json, *csv),
+        RunsCommand::Gc(arguments) => collect::collect(arguments),
+        RunsCommand::Frozen { json } => act::frozen(*json),
+        RunsCommand::Freeze { target, components } => act::freeze(target, *components),
+        RunsCommand::Resume(target) => act::resume(target),
+        RunsCommand::Kill(target) => act::kill(target),
+    }
+}
+
+/// Belljar's part of the cgroup hierarchy, for who may act on runs.
+fn belljar() -> Result<Belljar, Failure> {
+    sandbox::host::check_privilege().or_exit(Exit::Privilege)?;
+    Ok(Belljar::new(CgroupMount::find().or_exit(Exit::Unavailable)?))
+}
+
+/// The same for who only looks; none where no run can be live.
+fn belljar_if_any() -> Option<Belljar> {
+    CgroupMount::find().ok().map(Belljar::new)
+}
