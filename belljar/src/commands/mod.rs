@@ -41,7 +41,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Key(command) => key::key(&command)?,
         Command::Policy(command) => policy::policy(command)?,
         Command::Doctor(arguments) => doctor::doctor(&arguments)?,
-        Command::Report(command) => report::report(&command)?,
+        Command::Report(command) => return report::report(&command),
         Command::Scenario(command) => scenario::scenario(command)?,
         Command::Organism(command) => scenario::organism(command)?,
         Command::Tools(arguments) => tools::tools(&arguments)?,

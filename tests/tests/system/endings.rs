@@ -226,9 +226,8 @@ fn leave_and_reap(run: fn(&World, &str) -> Invocation) {
     wait_for("the observer to close the journal", || observers(&out).is_empty().then_some(()));
     // What it had recorded is no proof of anything.
     let report = Invocation::new(&world, "report", "report").args(["json"]).args([&out]).finish();
-    if report.code == Some(0) {
-        let report: Value = serde_json::from_str(&report.stdout).expect("it prints JSON");
-        assert_eq!(report["verdict"], "invalid");
-    }
+    report.assert_code(65);
+    let report: Value = serde_json::from_str(&report.stdout).expect("it prints JSON");
+    assert_eq!(report["verdict"], "invalid");
     assert!(!out.join("report.json").exists());
 }

@@ -5,6 +5,7 @@ mod codes;
 mod deadman;
 mod denied;
 mod endings;
+mod evidence;
 mod innocent;
 mod input;
 mod leftovers;
