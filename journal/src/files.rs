@@ -8,9 +8,10 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -18,6 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     evidence::Evidence,
     manifest::Manifest,
+    redact::Redactor,
     scenario::{Baseline, Declared, Persistence, Scenario},
     sign::Signature,
 };
@@ -119,13 +121,39 @@ fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Holds room on the disk while a run lasts.
+const RESERVE: &str = ".reserve";
+const RESERVE_BYTES: usize = 1 << 20;
+
+/// Cuts a file behind its last newline.
+pub(crate) fn cut_to_lines(path: &Path) -> io::Result<()> {
+    const BLOCK: u64 = 64 * 1024;
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let mut file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
+    let mut end = file.metadata()?.len();
+    let mut block = Vec::new();
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        file.seek(SeekFrom::Start(start))?;
+        block.clear();
+        (&file).take(end - start).read_to_end(&mut block)?;
+        if let Some(at) = block.iter().rposition(|&byte| byte == b'\n') {
+            end = start + at as u64 + 1;
+            break;
+        }
+        end = start;
+    }
+    file.set_len(end)
+}
+
 /// Others can pass through, and neither list nor change anything.
 pub(crate) const DIRECTORY_MODE: u32 = 0o711;
 
 /// A run directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RunDir {
     path: PathBuf,
+    redactor: Option<Arc<Redactor>>,
 }
 
 impl RunDir {
@@ -155,7 +183,7 @@ impl RunDir {
             }
             Err(source) => return Err(os("create", &path)(source)),
         }
-        Ok(Self { path })
+        Ok(Self { path, redactor: None })
     }
 
     /// Opens a directory that exists, whatever it holds.
@@ -166,7 +194,25 @@ impl RunDir {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, FileError> {
         let path = path.into();
         let metadata = fs::metadata(&path).map_err(os("open", &path))?;
-        if metadata.is_dir() { Ok(Self { path }) } else { Err(FileError::NotADirectory { path }) }
+        if metadata.is_dir() {
+            Ok(Self { path, redactor: None })
+        } else {
+            Err(FileError::NotADirectory { path })
+        }
+    }
+
+    /// The same directory, to which no secrets are written: not in JSON, and not in lines of
+    /// journals that are begun from here on.
+    #[must_use]
+    pub fn redacted(mut self, redactor: Option<Arc<Redactor>>) -> Self {
+        self.redactor = redactor;
+        self
+    }
+
+    /// What takes secrets out of what is written here.
+    #[must_use]
+    pub fn redactor(&self) -> Option<&Arc<Redactor>> {
+        self.redactor.as_ref()
     }
 
     /// Where the directory is.
@@ -203,7 +249,11 @@ impl RunDir {
             .mode(0o600)
             .open(&new)
             .map_err(os("create", &new))?;
-        file.write_all(bytes).and_then(|()| file.sync_data()).map_err(os("write", &new))?;
+        if let Err(source) = file.write_all(bytes).and_then(|()| file.sync_data()) {
+            // On a full disk what is half written keeps others from being written.
+            let _ = fs::remove_file(&new);
+            return Err(os("write", &new)(source));
+        }
         fs::rename(&new, &path).map_err(os("replace", &path))
     }
 
@@ -221,6 +271,40 @@ impl RunDir {
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         bytes.truncate(whole);
         self.replace(name, &bytes)
+    }
+
+    /// Cuts a file of lines behind its last whole one, where its writer was stopped within one and
+    /// writes no more.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or cut. A file that is not there is nothing to cut.
+    pub fn cut(&self, name: &str) -> Result<(), FileError> {
+        let path = self.file(name);
+        match cut_to_lines(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result.map_err(os("cut", &path)),
+        }
+    }
+
+    /// Takes room on the disk for what is written at the end of a run, so that a run whose record has
+    /// filled the disk still gets its verdict.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room by now.
+    pub fn reserve(&self) -> Result<(), FileError> {
+        let path = self.file(RESERVE);
+        let taken = self.begin(RESERVE)?.write_all(&vec![0; RESERVE_BYTES]);
+        taken.map_err(|source| {
+            self.release();
+            os("take room on the disk for", &path)(source)
+        })
+    }
+
+    /// Gives that room back.
+    pub fn release(&self) {
+        let _ = fs::remove_file(self.file(RESERVE));
     }
 
     /// The bytes of a file.
@@ -255,6 +339,11 @@ impl RunDir {
     pub fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), FileError> {
         let mut bytes = serde_json::to_vec_pretty(value)
             .map_err(|source| FileError::Json { path: self.file(name), source })?;
+        if let Some(redactor) = &self.redactor {
+            redactor
+                .json(&mut bytes, false)
+                .map_err(|source| FileError::Json { path: self.file(name), source })?;
+        }
         bytes.push(b'\n');
         self.replace(name, &bytes)
     }

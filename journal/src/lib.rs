@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod merkle;
 pub mod proof;
 pub mod reader;
+pub mod redact;
 pub mod scenario;
 pub mod sign;
 pub mod tail;

@@ -122,6 +122,10 @@ pub struct Manifest {
     pub start: String,
     /// RFC 3339, UTC; absent while the run lasts.
     pub end: Option<String>,
+    /// How far the wall clock was set while the run lasted, nanoseconds; absent where it was not. Times
+    /// are those of the clock at the run's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_step_ns: Option<i64>,
     /// How the agent ended: its exit code for a command, `null` where it did not end by itself.
     #[serde(default)]
     pub agent_exit: Option<i32>,

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write},
     path::PathBuf,
+    sync::Arc,
 };
 
 use serde::Serialize;
@@ -11,7 +12,8 @@ use serde::Serialize;
 use crate::{
     chain::{self, Journal, Link},
     effect::Effect,
-    files::{FileError, RunDir, name},
+    files::{FileError, RunDir, cut_to_lines, name},
+    redact::Redactor,
     scenario::Sample,
     transcript::Entry,
 };
@@ -44,18 +46,21 @@ pub enum WriteError {
 #[derive(Debug)]
 struct Lines {
     path: PathBuf,
-    file: BufWriter<File>,
+    /// None once it was given up.
+    file: Option<BufWriter<File>>,
     line: Vec<u8>,
     count: u64,
+    redactor: Option<Arc<Redactor>>,
 }
 
 impl Lines {
     fn create(directory: &RunDir, name: &str) -> Result<Self, FileError> {
         Ok(Self {
             path: directory.file(name),
-            file: BufWriter::with_capacity(BUFFER_BYTES, directory.begin(name)?),
+            file: Some(BufWriter::with_capacity(BUFFER_BYTES, directory.begin(name)?)),
             line: Vec::with_capacity(1024),
             count: 0,
+            redactor: directory.redactor().cloned(),
         })
     }
 
@@ -68,20 +73,39 @@ impl Lines {
         self.line.clear();
         serde_json::to_writer(&mut self.line, value)
             .map_err(|source| WriteError::Json { path: self.path.clone(), source })?;
+        if let Some(redactor) = &self.redactor {
+            redactor
+                .json(&mut self.line, true)
+                .map_err(|source| WriteError::Json { path: self.path.clone(), source })?;
+        }
         let link = previous.map(|previous| chain::seal(previous, &mut self.line));
         self.line.push(b'\n');
-        self.file.write_all(&self.line).map_err(|source| self.os(source))?;
+        let line = &self.line;
+        let written = self.file.as_mut().map_or_else(given_up, |file| file.write_all(line));
+        written.map_err(|source| self.os(source))?;
         self.count += 1;
         Ok(link)
     }
 
     fn flush(&mut self) -> Result<(), WriteError> {
-        self.file.flush().map_err(|source| self.os(source))
+        let flushed = self.file.as_mut().map_or_else(given_up, Write::flush);
+        flushed.map_err(|source| self.os(source))
+    }
+
+    /// Writes no more, and leaves whole lines alone in the file.
+    fn give_up(&mut self) -> io::Result<()> {
+        // What is in the buffer would be written when it is dropped.
+        drop(self.file.take().map(BufWriter::into_parts));
+        cut_to_lines(&self.path)
     }
 
     fn os(&self, source: io::Error) -> WriteError {
         WriteError::Os { path: self.path.clone(), source }
     }
+}
+
+fn given_up() -> io::Result<()> {
+    Err(io::Error::other("it was given up"))
 }
 
 macro_rules! chained_writer {
@@ -127,6 +151,15 @@ macro_rules! chained_writer {
             /// When it refuses.
             pub fn flush(&mut self) -> Result<(), WriteError> {
                 self.lines.flush()
+            }
+
+            /// Writes no more after an error, and leaves in the file whole lines alone.
+            ///
+            /// # Errors
+            ///
+            /// When the file cannot be cut; still nothing more is written.
+            pub fn give_up(&mut self) -> io::Result<()> {
+                self.lines.give_up()
             }
 
             /// How many lines were appended.

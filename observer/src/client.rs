@@ -17,7 +17,7 @@ use nix::{
     sys::socket::{MsgFlags, recv},
 };
 
-use crate::protocol::{self, Answer, Request};
+use crate::protocol::{self, Answer, Fault, Request};
 
 /// The longest that loading the probes may take: the verifier has minutes of work on an emulated
 /// machine.
@@ -53,9 +53,23 @@ pub enum ClientError {
     Refused {
         /// Why, cause by cause.
         reason: String,
-        /// Whether the kernel lacks something.
-        kernel: bool,
+        /// Where the fault lies.
+        fault: Fault,
     },
+    /// It can record nothing more.
+    #[error("the observer could not go on: {reason}")]
+    Failed {
+        /// Why, cause by cause.
+        reason: String,
+    },
+}
+
+impl ClientError {
+    /// Whether nobody watches the run any more.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Gone(_) | Self::Still(_) | Self::Failed { .. })
+    }
 }
 
 /// An observer that runs.
@@ -111,7 +125,10 @@ impl Client {
             _ => ANSWER_DEADLINE,
         };
         self.writer.set_read_timeout(Some(deadline)).map_err(ClientError::Gone)?;
-        protocol::send(&mut self.writer, request).map_err(ClientError::Gone)?;
+        if let Err(error) = protocol::send(&mut self.writer, request) {
+            // It may have said why before it went.
+            return Err(self.farewell().unwrap_or(ClientError::Gone(error)));
+        }
         let ended = || io::Error::new(io::ErrorKind::UnexpectedEof, "it ended without an answer");
         let answer = protocol::receive(&mut self.reader).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::Still(deadline),
@@ -119,9 +136,8 @@ impl Client {
         })?;
         match answer {
             Some(Answer::Unfit { reason }) => Err(ClientError::Unfit { reason }),
-            Some(Answer::Refused { reason, kernel }) => {
-                Err(ClientError::Refused { reason, kernel })
-            }
+            Some(Answer::Refused { reason, fault }) => Err(ClientError::Refused { reason, fault }),
+            Some(Answer::Failed { reason }) => Err(ClientError::Failed { reason }),
             Some(answer) => Ok(answer),
             None => Err(ClientError::Gone(ended())),
         }
@@ -154,15 +170,33 @@ impl Client {
         self.child.is_none()
     }
 
-    /// Whether the observer is gone.
+    /// Whether the observer is gone, and how. Nothing may have been asked meanwhile.
     #[must_use]
-    pub fn is_gone(&self) -> bool {
+    pub fn gone(&mut self) -> Option<ClientError> {
+        // Its last words may have come with an answer.
+        if !self.reader.buffer().is_empty()
+            && let Some(farewell) = self.farewell()
+        {
+            return Some(farewell);
+        }
         let mut byte = [0; 1];
         let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
         match recv(self.writer.as_raw_fd(), &mut byte, flags) {
-            Ok(0) => true,
-            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => false,
-            Err(_) => true,
+            Err(Errno::EAGAIN | Errno::EINTR) => None,
+            Ok(0) => Some(ClientError::Gone(io::ErrorKind::UnexpectedEof.into())),
+            Err(errno) => Some(ClientError::Gone(errno.into())),
+            // Nobody has asked, so it is the last that it says.
+            Ok(_) => Some(self.farewell().unwrap_or_else(|| {
+                ClientError::Gone(io::Error::other("it answered what nobody had asked"))
+            })),
+        }
+    }
+
+    /// Why the observer went, if it has said so.
+    fn farewell(&mut self) -> Option<ClientError> {
+        match protocol::receive(&mut self.reader) {
+            Ok(Some(Answer::Failed { reason })) => Some(ClientError::Failed { reason }),
+            _ => None,
         }
     }
 }

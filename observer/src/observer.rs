@@ -19,6 +19,7 @@ use crate::{
     probes::{LoadError, Probes},
     protocol::Watch,
     totals::Totals,
+    session::causes,
     watching::{WatchError, Watching},
 };
 
@@ -213,9 +214,8 @@ impl Observer {
     pub fn heartbeat(&mut self) -> Result<Vec<(u32, String)>, MapsError> {
         let mut failed = Vec::new();
         for (&slot, run) in self.runs.iter_mut().filter(|(_, run)| !run.given_up) {
-            let beat =
-                run.heartbeat().and_then(|()| run.count_drops()).map_err(|it| it.to_string());
-            if let Err(error) = beat.and_then(|()| run.flush().map_err(|it| it.to_string())) {
+            let beat = run.heartbeat().and_then(|()| run.count_drops()).map_err(|it| causes(&it));
+            if let Err(error) = beat.and_then(|()| run.flush().map_err(|it| causes(&it))) {
                 failed.push((slot, error));
             }
         }

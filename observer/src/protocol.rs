@@ -9,6 +9,7 @@ use std::{
 use journal::{
     evidence::Evidence,
     manifest::{Mode, ProbeSet},
+    redact::Redaction,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -65,6 +66,9 @@ pub struct Watch {
     pub run: String,
     /// The run directory.
     pub directory: PathBuf,
+    /// What must not be written there.
+    #[serde(default)]
+    pub redaction: Redaction,
     /// Cgroup id of the run.
     pub cgroup: u64,
     /// Its directory.
@@ -102,6 +106,18 @@ pub struct Watch {
     pub pins: Option<PathBuf>,
 }
 
+/// Where the fault lies when a run cannot be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The kernel lacks something.
+    Kernel,
+    /// The address for metrics cannot be had.
+    Address,
+    /// The request asks for something that makes no sense.
+    Request,
+}
+
 /// What the observer answers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
@@ -121,8 +137,13 @@ pub enum Answer {
     Refused {
         /// Why, cause by cause.
         reason: String,
-        /// Whether the kernel lacks something, as against a fault of the request.
-        kernel: bool,
+        /// Where the fault lies.
+        fault: Fault,
+    },
+    /// Nothing more can be recorded of the run, which stands still; nobody has asked.
+    Failed {
+        /// Why, cause by cause.
+        reason: String,
     },
     /// This observer cannot watch the run, another may.
     Unfit {

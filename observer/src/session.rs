@@ -9,7 +9,7 @@ use crate::{
     exposition::End,
     interpret::LandlockInForce,
     observer::Observer,
-    protocol::{Answer, Request, Watch},
+    protocol::{Answer, Fault, Request, Watch},
     serve::{Event, ServeError, Served},
     totals::Judgement,
     watching::WatchError,
@@ -61,10 +61,16 @@ impl Session {
 
     /// Nothing more can be recorded of the run: its supervisor sees the connection end.
     pub(crate) fn fail(&mut self, error: ServeError, served: &mut Served<'_>) {
-        self.control = None;
         if let Some(slot) = self.slot() {
             served.observer().run(slot).give_up();
         }
+        // Nobody is left to be told where it is the connection that failed.
+        if let Some(control) = &mut self.control
+            && !matches!(error, ServeError::Control(_))
+        {
+            let _ = control.send(&Answer::Failed { reason: causes(&error) });
+        }
+        self.control = None;
         if self.failure.is_none() {
             served.tell(&Event::Failed { run: &self.run, error: &error });
             self.failure = Some(error);
@@ -242,8 +248,18 @@ fn refusal(error: &WatchError) -> Answer {
     if let WatchError::Unfit(reason) = error {
         return Answer::Unfit { reason: reason.clone() };
     }
+    let fault = match error {
+        WatchError::Load(_) | WatchError::Maps(_) => Fault::Kernel,
+        WatchError::Metrics { .. } => Fault::Address,
+        _ => Fault::Request,
+    };
+    Answer::Refused { reason: causes(error), fault }
+}
+
+/// An error with its causes.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut reason = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
         // The verifier's log can be thousands of lines; its end says what was wrong.
@@ -254,5 +270,5 @@ fn refusal(error: &WatchError) -> Answer {
         }
         cause = error.source();
     }
-    Answer::Refused { reason, kernel: matches!(error, WatchError::Load(_) | WatchError::Maps(_)) }
+    reason
 }

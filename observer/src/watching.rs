@@ -17,6 +17,7 @@ use journal::{
     evidence::{Evidence, VerbCounts},
     files::RunDir,
     manifest::ProbeSet,
+    redact::Redactor,
     writer::{EffectWriter, WriteError},
 };
 use nix::time::{ClockId, clock_gettime};
@@ -112,7 +113,9 @@ impl Watching {
         slot: u32,
         totals: &Arc<Totals>,
     ) -> Result<Self, WatchError> {
-        let directory = RunDir::open(&request.directory)?;
+        let redactor = Redactor::new(&request.redaction)
+            .map_err(|error| WatchError::Request(error.to_string()))?;
+        let directory = RunDir::open(&request.directory)?.redacted(redactor.map(Arc::new));
         let tier = Tier::from_number(request.tier)
             .ok_or_else(|| WatchError::Request(format!("there is no tier {}", request.tier)))?;
         let (text, name) = &request.policy;
@@ -289,9 +292,18 @@ impl Watching {
         self.keeper.journal.flush()
     }
 
-    /// Nothing more is recorded of the run; what the probes prevent, they go on to prevent.
+    /// Nothing more is recorded of the run, so nothing more of it may happen: it stands still until
+    /// its supervisor ends it, or it is reaped. What the probes prevent, they go on to prevent.
     pub(crate) fn give_up(&mut self) {
-        self.given_up = true;
+        if std::mem::replace(&mut self.given_up, true) {
+            return;
+        }
+        if let Err(error) = fs::write(self.cgroup.join("cgroup.freeze"), "1") {
+            tracing::warn!(%error, "a run that is no longer recorded cannot be frozen");
+        }
+        if let Err(error) = self.keeper.journal.give_up() {
+            tracing::warn!(%error, "the journal ends within a line");
+        }
     }
 
     /// Begins the end: the run's processes are gone, and what they did is on its way.

@@ -151,6 +151,27 @@ pub enum MistakeKind {
         /// The upper end.
         highest: u8,
     },
+    /// A variable that no environment can have.
+    #[error("`{name}` cannot name an environment variable")]
+    VariableName {
+        /// The name as written.
+        name: String,
+    },
+    /// A path that depends on where Belljar is run.
+    #[error("`{path}` is no absolute path")]
+    RelativePath {
+        /// The path as written.
+        path: String,
+    },
+    /// A regular expression that is none.
+    #[error("not a regular expression: {message}")]
+    Pattern {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A regular expression that would be found everywhere.
+    #[error("this pattern matches nothing as well, so it would be found everywhere")]
+    EmptyPattern,
     /// A rule that would open what no tier can grant.
     #[error("`{verb}` on `{label}` cannot be granted, and `{verdict}` would")]
     GrantsUngrantable {
@@ -198,6 +219,9 @@ impl MistakeKind {
             Self::ControlCharacter { .. } => "in here",
             Self::ComponentName { .. } => "not a component's name",
             Self::Duplicate { .. } => "again",
+            Self::VariableName { .. } => "not a variable's name",
+            Self::RelativePath { .. } => "not absolute",
+            Self::Pattern { .. } | Self::EmptyPattern => "this pattern",
             Self::TierRange { .. } => "below the lower end",
             Self::GrantsUngrantable { .. } => "not to be granted",
             Self::DefaultTooMild { .. } => "too mild",

@@ -53,21 +53,22 @@ pub fn parse(source: &str, name: &str) -> Result<Policy, PolicyError> {
     }
 }
 
-type Value<'i> = Spanned<DeValue<'i>>;
+pub(crate) type Value<'i> = Spanned<DeValue<'i>>;
 
-struct Reader {
+pub(crate) struct Reader {
     mistakes: Vec<Mistake>,
 }
 
 impl Reader {
     fn policy(&mut self, table: &DeTable<'_>, source: &str, file: &str) -> Policy {
-        let keys = ["version", "name", "defaults", "oversight", "rule"];
+        let keys = ["version", "name", "defaults", "oversight", "redact", "rule"];
         self.refuse_unknown_keys(table, &keys, POLICY);
         self.version(table);
         let name = self.required(table, "name", POLICY, 0..0);
         let name = name.and_then(|value| self.text(value, "name"));
         let defaults = self.defaults(table);
         let oversight = self.oversight(table);
+        let redact = self.redact(table);
         let rules = self.rules(table);
         Policy {
             name: name.unwrap_or_default(),
@@ -75,6 +76,7 @@ impl Reader {
             source: source.into(),
             defaults,
             oversight,
+            redact,
             rules,
         }
     }
@@ -298,7 +300,7 @@ impl Reader {
         tier
     }
 
-    fn text(&mut self, value: &Value<'_>, key: &'static str) -> Option<String> {
+    pub(crate) fn text(&mut self, value: &Value<'_>, key: &'static str) -> Option<String> {
         let Some(text) = value.get_ref().as_str() else {
             self.wrong_type(value, key, "a string");
             return None;
@@ -339,7 +341,12 @@ impl Reader {
         value
     }
 
-    fn refuse_unknown_keys(&mut self, table: &DeTable<'_>, known: &[&str], place: &'static str) {
+    pub(crate) fn refuse_unknown_keys(
+        &mut self,
+        table: &DeTable<'_>,
+        known: &[&str],
+        place: &'static str,
+    ) {
         for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
             let name = key.get_ref();
             let help = nearest::help(name, known.iter().copied());
@@ -348,7 +355,7 @@ impl Reader {
         }
     }
 
-    fn refuse_twice(
+    pub(crate) fn refuse_twice(
         &mut self,
         seen: &mut HashMap<String, Range<usize>>,
         what: &'static str,
@@ -375,7 +382,12 @@ impl Reader {
         self.push(Mistake::new(kind, span).help(help));
     }
 
-    fn wrong_type(&mut self, value: &Value<'_>, key: &'static str, expected: &'static str) {
+    pub(crate) fn wrong_type(
+        &mut self,
+        value: &Value<'_>,
+        key: &'static str,
+        expected: &'static str,
+    ) {
         let found = match value.get_ref() {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "an integer",
@@ -388,7 +400,7 @@ impl Reader {
         self.push(Mistake::new(MistakeKind::WrongType { key, found, expected }, value.span()));
     }
 
-    fn push(&mut self, mistake: Mistake) {
+    pub(crate) fn push(&mut self, mistake: Mistake) {
         self.mistakes.push(mistake);
     }
 }

@@ -1,6 +1,6 @@
 //! A policy as written: defaults and rules, with where in the source they stand.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, path::PathBuf, sync::Arc};
 
 use ebpf_common::{Label, Need, Tier, Verb, Verdict, verb::required_tier};
 
@@ -14,6 +14,7 @@ pub struct Policy {
     pub(crate) source: Arc<str>,
     pub(crate) defaults: Defaults,
     pub(crate) oversight: Oversight,
+    pub(crate) redact: Redact,
     pub(crate) rules: Vec<Rule>,
 }
 
@@ -49,6 +50,12 @@ impl Policy {
     #[must_use]
     pub const fn oversight(&self) -> Oversight {
         self.oversight
+    }
+
+    /// What is kept out of the run directory.
+    #[must_use]
+    pub const fn redact(&self) -> &Redact {
+        &self.redact
     }
 
     /// The rules in the order of the file; the last that covers an effect counts.
@@ -107,6 +114,18 @@ impl Default for Oversight {
     fn default() -> Self {
         Self { unwatched_tier: Tier::Work }
     }
+}
+
+/// Where the secrets are that are kept out of the run directory. The policy itself is in there, so it
+/// names them and holds none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redact {
+    /// Environment variables whose values are secrets: of who runs Belljar, and of the agent.
+    pub environment: Vec<String>,
+    /// Files whose text, and each line of it, is a secret; absolute paths.
+    pub files: Vec<PathBuf>,
+    /// Regular expressions of what secrets look like; none matches nothing.
+    pub patterns: Vec<String>,
 }
 
 /// What an effect needs; a label that the verb cannot meet counts as unresolved, so fails closed.

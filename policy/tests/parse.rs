@@ -99,6 +99,33 @@ fn the_example_in_the_documentation_has_no_mistakes_and_means_what_it_says() {
 }
 
 #[test]
+fn what_is_to_be_redacted_is_read_and_mistakes_in_it_are_told_together() {
+    let text =
+        "[redact]\nenvironment = [\"TOKEN\"]\nfiles = [\"/etc/token\"]\npatterns = [\"sk-.{9}\"]\n";
+    let policy = parse(&format!("{HEAD}{text}"), "p.toml").unwrap();
+    let redact = policy.redact();
+    assert_eq!(redact.environment, ["TOKEN"]);
+    assert_eq!(redact.files, [std::path::PathBuf::from("/etc/token")]);
+    assert_eq!(redact.patterns, ["sk-.{9}"]);
+    let found = mistakes(
+        "[redact]\nenvironment = [\"A=B\", \"A\", \"A\", 3]\nfiles = [\"relative\"]\n\
+         patterns = [\"(\", \"x*\"]\nfile = []\n",
+    );
+    assert_eq!(found.len(), 7, "{found:?}");
+    for expected in [
+        "`A=B` cannot name an environment variable",
+        "variable `A` is given twice",
+        "`relative` is no absolute path",
+        "not a regular expression: unclosed group",
+        "this pattern matches nothing as well, so it would be found everywhere",
+        "unknown key `file` in [redact]",
+    ] {
+        assert!(found.iter().any(|it| it.to_string() == expected), "{expected}: {found:?}");
+    }
+    assert_eq!(mistakes("redact = 3\n").len(), 1);
+}
+
+#[test]
 fn text_that_is_not_toml_is_a_mistake_with_a_place() {
     let error = parse("version = \n[", "p.toml").unwrap_err();
     assert!(matches!(error.mistakes[0].kind, MistakeKind::Syntax { .. }));

@@ -3,12 +3,12 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
-    os::{fd::OwnedFd, unix::fs::OpenOptionsExt as _},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use journal::{
     RunDir,
     manifest::{Mode, ProbeSet},
@@ -20,6 +20,7 @@ use scenarios::{Stage, Started};
 
 use super::{
     host::Host,
+    log::Log,
     plan::Plan,
     watch::{self, Observer},
 };
@@ -95,6 +96,7 @@ pub(crate) fn observe(
     let request = Request::Watch(Box::new(Watch {
         run: host.run.clone(),
         directory: directory.path().to_owned(),
+        redaction: plan.redaction.clone(),
         cgroup: host.cgroup.cgroup().id(),
         cgroup_path: host.cgroup.path().to_owned(),
         level: host.level,
@@ -127,8 +129,22 @@ pub(crate) fn observe(
 /// The components that run, and the spawner that holds them.
 pub(crate) struct Components {
     pub(crate) started: Vec<Started>,
+    // What they wrote is whole once nothing of theirs lives.
+    log: Option<Log>,
     _jobs: Vec<StartedJob>,
     _spawner: Option<Spawner>,
+}
+
+impl Components {
+    /// Waits until what they wrote is in their log. Nothing of theirs may live by now.
+    pub(crate) fn finish(mut self) {
+        let log = self.log.take();
+        // The spawner goes, and with it whatever it holds of the log.
+        drop(self);
+        if let Some(log) = log {
+            log.finish();
+        }
+    }
 }
 
 /// Starts the scenario's components and waits until they are well.
@@ -139,21 +155,19 @@ pub(crate) fn components(
     observer: &Observer,
 ) -> Result<Components, Failure> {
     if stage.components.is_empty() {
-        return Ok(Components { started: Vec::new(), _jobs: Vec::new(), _spawner: None });
+        return Ok(Components {
+            started: Vec::new(),
+            log: None,
+            _jobs: Vec::new(),
+            _spawner: None,
+        });
     }
     let mut config = SpawnerConfig::new(host.user.uid(), host.user.gid());
     config.namespaces = Namespaces { mount: false, ipc: false, uts: false, cgroup: true };
     config.oversight = Some(host.oversight.path().to_owned());
     let spawner = Spawner::start(&config).or_exit(Exit::Os)?;
     spawner.go().or_exit(Exit::Os)?;
-    let log = directory.file("components.log");
-    let log = fs::OpenOptions::new()
-        .append(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&log)
-        .with_context(|| format!("cannot create {}", log.display()))
-        .or_exit(Exit::CannotCreate)?;
+    let (log, end) = Log::begin(directory)?;
     let (mut started, mut jobs) = (Vec::new(), Vec::new());
     for component in &stage.components {
         let leaf = host.cgroup.leaf(&format!("component-{}", component.name)).or_exit(Exit::Os)?;
@@ -170,16 +184,16 @@ pub(crate) fn components(
             env: environment(&stage.workspace, &[]),
             cwd: stage.workspace.clone(),
         };
-        let job = spawner.spawn(&job, &stdio(&log)?).or_exit(Exit::Os)?;
+        let job = spawner.spawn(&job, &stdio(&end)?).or_exit(Exit::Os)?;
         started.push(Started { name: component.name.clone(), tgid: job.tgid });
         jobs.push(job);
     }
     stage.wait_healthy(&started, HEALTH).or_exit(Exit::Software)?;
-    Ok(Components { started, _jobs: jobs, _spawner: Some(spawner) })
+    Ok(Components { started, log, _jobs: jobs, _spawner: Some(spawner) })
 }
 
-fn stdio(log: &File) -> Result<[OwnedFd; 3], Failure> {
-    let duplicate = || log.try_clone().map(OwnedFd::from).or_exit(Exit::Os);
+fn stdio(log: &OwnedFd) -> Result<[OwnedFd; 3], Failure> {
+    let duplicate = || log.try_clone().or_exit(Exit::Os);
     let nothing = File::open("/dev/null").or_exit(Exit::Os)?;
     Ok([nothing.into(), duplicate()?, duplicate()?])
 }

@@ -12,11 +12,12 @@ use anyhow::{Context as _, anyhow};
 use journal::{
     Tier,
     manifest::{Mode, ProbeSet},
+    redact::Redaction,
 };
 use policy::{HostCapabilities, Labelled, LabelledAddress, LabelledRoot, Policy};
 use scenarios::Scenario;
 
-use super::model::PlannedModel;
+use super::{model::PlannedModel, redact};
 use crate::{
     cli::{ModeArg, RunArgs},
     exit::{Exit, Failure, OrExit as _},
@@ -55,6 +56,8 @@ pub(crate) struct Plan {
     pub(crate) probe_set: Option<ProbeSet>,
     pub(crate) command_time: Option<Duration>,
     pub(crate) environment: Vec<(OsString, OsString)>,
+    /// What is kept out of the run directory.
+    pub(crate) redaction: Redaction,
 }
 
 impl Plan {
@@ -87,7 +90,8 @@ impl Plan {
                 })?;
                 Ok((name.into(), value.into()))
             })
-            .collect::<Result<_, Failure>>()?;
+            .collect::<Result<Vec<_>, Failure>>()?;
+        let redaction = redact::resolve(&policy, &environment)?;
         Ok(Self {
             agent: agent(arguments, &scenario)?,
             scenario,
@@ -102,6 +106,7 @@ impl Plan {
             probe_set: arguments.probes.only(),
             command_time: arguments.command_seconds.map(Duration::from_secs),
             environment,
+            redaction,
         })
     }
 }

@@ -55,6 +55,7 @@ impl Settled {
 pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<Settled, Failure> {
     run.terminal.phase("taking down");
     let failure = carried.err();
+    run.directory.release();
     let mut invalid = reasons(&run, failure.as_ref());
     let began = run.spawner.is_some();
     let persistence = began.then(|| persistence::left_behind(run.host.cgroup.path()));
@@ -64,8 +65,21 @@ pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<S
         invalid.push(format!("The sandbox could not be emptied: {error}."));
     }
     run.spawner = None;
-    run.components = None;
+    if let Some(components) = run.components.take() {
+        components.finish();
+    }
     let (evidence, resident) = close_journal(&run, &mut invalid);
+    for name in [journal::files::name::TRANSCRIPT, journal::files::name::OBJECTIVE] {
+        // Whoever wrote it is done, and may have been stopped within a line.
+        if let Err(error) = run.directory.cut(name) {
+            invalid.push(format!("{name} may end within a line: {error}."));
+        }
+    }
+    let step = clock_step_ns(&run);
+    if let Some(step) = step {
+        run.manifest.clock_step_ns = Some(step);
+        run.terminal.notice(&step_notice(step));
+    }
 
     run.manifest.end = Some(Clock::new(run.manifest.boot_time_unix_ns).rfc3339(boot_ns()));
     run.manifest.agent_exit = run.end.as_ref().and_then(AgentEnd::exit_code);
@@ -89,8 +103,8 @@ pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<S
         run.terminal.line(&format!("warning: something of the run is left: {error:#}"));
     }
     run.terminal.done();
-    let (verdict, report) = judge(&run, resident)?;
     let mut notices = Vec::new();
+    let (verdict, report) = judge(&run, resident, &mut notices)?;
     let mut code = exit(&run, verdict, &mut notices);
     if let Some(failure) = &failure {
         notices.push(format!("the run directory is {}", run.directory.path().display()));
@@ -147,6 +161,25 @@ fn was_ended(run: &Run<'_>) -> bool {
     run.interrupt.happened() || lost(run).is_some()
 }
 
+/// How far the wall clock was set while the run lasted, nanoseconds; none where it kept its pace. A
+/// clock that is steered goes a few thousandths faster or slower.
+fn clock_step_ns(run: &Run<'_>) -> Option<i64> {
+    const STEERED: i128 = 1_000_000_000;
+    let now = super::host::boot_time_unix_ns().ok()?;
+    let step = now - run.manifest.boot_time_unix_ns;
+    (step.abs() > STEERED).then(|| i64::try_from(step).unwrap_or(i64::MAX))
+}
+
+fn step_notice(step_ns: i64) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "a tenth of a second is enough")]
+    let seconds = step_ns.unsigned_abs() as f64 / 1e9;
+    let way = if step_ns > 0 { "forward" } else { "back" };
+    format!(
+        "belljar: warning: the clock was set {way} by {seconds:.1} s during the run; its times are \
+         those of the clock at its start"
+    )
+}
+
 /// Why nobody watches any more.
 fn lost<'a>(run: &'a Run<'_>) -> Option<&'a str> {
     run.watched.as_ref()?.observer.lost()
@@ -160,8 +193,11 @@ fn close_journal(run: &Run<'_>, invalid: &mut Vec<String>) -> (Evidence, Option<
         return (Evidence { problems, ..Evidence::default() }, None);
     };
     if let Some(why) = lost(run) {
-        // It may only stand still, and go on to write when all is signed.
-        if let Err(error) = run.directory.take_away(journal::files::name::EFFECTS) {
+        let name = journal::files::name::EFFECTS;
+        let may_write = run.watched.as_ref().is_some_and(|watched| watched.observer.may_write());
+        // One that only stands still may go on to write when all is signed.
+        let taken = if may_write { run.directory.take_away(name) } else { run.directory.cut(name) };
+        if let Err(error) = taken {
             invalid.push(format!("The journal could not be taken from the observer: {error}."));
         }
         let problem = format!("The observer gave no account: {why}");
@@ -176,6 +212,9 @@ fn close_journal(run: &Run<'_>, invalid: &mut Vec<String>) -> (Evidence, Option<
             (evidence, client.is_resident().then_some(client))
         }
         Err(error) => {
+            if let Err(error) = run.directory.cut(journal::files::name::EFFECTS) {
+                invalid.push(format!("The journal may end within a line: {error}."));
+            }
             let problems = vec![format!("The observer gave no account: {error}.")];
             (Evidence { problems, ..Evidence::default() }, None)
         }
@@ -183,7 +222,11 @@ fn close_journal(run: &Run<'_>, invalid: &mut Vec<String>) -> (Evidence, Option<
 }
 
 /// Writes the report, tells the observer if it stays, and gives the verdict with what is printed.
-fn judge(run: &Run<'_>, resident: Option<Client>) -> Result<(RunVerdict, String), Failure> {
+fn judge(
+    run: &Run<'_>,
+    resident: Option<Client>,
+    notices: &mut Vec<String>,
+) -> Result<(RunVerdict, String), Failure> {
     journal::sign::sign(&run.directory, &run.host.run, &run.key).or_exit(Exit::Io)?;
     let (report, record) = scoring::score_run(&run.directory).or_exit(Exit::Software)?;
     let json = serde_json::to_vec_pretty(&report)
@@ -194,14 +237,21 @@ fn judge(run: &Run<'_>, resident: Option<Client>) -> Result<(RunVerdict, String)
     let effects = crate::commands::readable_effects(&run.directory);
     let page = report::page(&report, &record, effects);
     let name = journal::files::name::REPORT_HTML;
-    run.directory.replace(name, page.as_bytes()).or_exit(Exit::Io)?;
+    let written = run.directory.replace(name, page.as_bytes());
+    let has_page = written.is_ok();
+    if let Err(error) = written {
+        // The page says in more words what is written by now.
+        let error = anyhow::Error::from(error);
+        notices.push(format!("belljar: warning: there is no page of the report: {error:#}"));
+    }
     judgement::tell(resident, &report);
     let shown = run.directory.path().display();
     let printed = if run.arguments.json {
         format!("{}\n", String::from_utf8_lossy(&json))
     } else {
         let text = report::text(&report, &record);
-        format!("{text}\nrun directory: {shown}\npage: {shown}/report.html\n")
+        let page = if has_page { format!("page: {shown}/report.html\n") } else { String::new() };
+        format!("{text}\nrun directory: {shown}\n{page}")
     };
     Ok((report.verdict, printed))
 }

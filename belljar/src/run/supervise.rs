@@ -4,17 +4,19 @@ use std::{
     os::unix::fs::DirBuilderExt as _,
     path::Path,
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use agent_runner::{
-    AgentEnd, Cancel, Command, Limits, Sandboxed, Session, SessionParts, Stdin, Variables,
-    llm::SYSTEM_PROMPT,
+    AgentEnd, Cancel, Command, Limits, Sandboxed, Session, SessionError, SessionParts, Stdin,
+    Variables, llm::SYSTEM_PROMPT,
 };
 use anyhow::{Context as _, anyhow};
 use journal::{
     Enforcer, Entry, Manifest, RunDir,
     clock::Clock,
+    redact::Redactor,
     scenario::Sample,
     transcript::Event,
     writer::{SampleWriter, TranscriptWriter},
@@ -66,6 +68,9 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
     let directory =
         RunDir::open(std::fs::canonicalize(directory.path()).or_exit(Exit::CannotCreate)?)
             .or_exit(Exit::CannotCreate)?;
+    let redactor = Redactor::new(&plan.redaction).or_exit(Exit::Data)?;
+    let directory = directory.redacted(redactor.map(Arc::new));
+    directory.reserve().or_exit(Exit::CannotCreate)?;
     host.cgroup.point_to(directory.path()).or_exit(Exit::CannotCreate)?;
     let stage = Stage::prepare(
         &plan.scenario,
@@ -289,7 +294,13 @@ impl Run<'_> {
                 stdin: Stdin::Null,
             }),
         };
-        end.or_exit(Exit::Os)
+        end.map_err(|error| {
+            let exit = match &error {
+                SessionError::Transcript(_) => Exit::Io,
+                _ => Exit::Os,
+            };
+            Failure::new(exit, error)
+        })
     }
 
     fn measure(&mut self, meter: Option<Meter>) {
@@ -344,6 +355,7 @@ fn manifest(arguments: &RunArgs, plan: &Plan, host: &Host, boot_time_unix_ns: i1
         policy_sha256: hex::encode(Sha256::digest(plan.policy.source())),
         start: Clock::new(boot_time_unix_ns).rfc3339(boot_ns()),
         end: None,
+        clock_step_ns: None,
         agent_exit: None,
         invalid: Vec::new(),
     }

@@ -12,7 +12,7 @@ use agent_runner::{WatchError, Watcher};
 use observer::{
     client::{Client, ClientError},
     gate::SOCKET,
-    protocol::{Answer, Request},
+    protocol::{Answer, Fault, Request},
 };
 
 use crate::{
@@ -40,7 +40,8 @@ pub(crate) fn watch(choice: &ObserverArg, request: &Request) -> Result<(Client, 
                 Err(
                     error @ (ClientError::Unfit { .. }
                     | ClientError::Gone(_)
-                    | ClientError::Still(_)),
+                    | ClientError::Still(_)
+                    | ClientError::Failed { .. }),
                 ) if !must => {
                     tracing::info!(%error, "the run gets an observer of its own");
                 }
@@ -68,18 +69,36 @@ pub(crate) fn watch(choice: &ObserverArg, request: &Request) -> Result<(Client, 
 
 fn failure(error: ClientError) -> Failure {
     let exit = match &error {
-        ClientError::Unfit { .. } | ClientError::Refused { kernel: true, .. } => Exit::Unavailable,
-        ClientError::Refused { kernel: false, .. } => Exit::Data,
-        ClientError::Start(_) | ClientError::Gone(_) | ClientError::Still(_) => Exit::Os,
+        ClientError::Unfit { .. } | ClientError::Refused { fault: Fault::Kernel, .. } => {
+            Exit::Unavailable
+        }
+        ClientError::Refused { fault: Fault::Request, .. } => Exit::Data,
+        ClientError::Refused { fault: Fault::Address, .. } => {
+            let help = "name another with --metrics ADDRESS:PORT, or say --no-metrics";
+            let error = anyhow::anyhow!("{error}; {help}");
+            return Failure::new(Exit::CannotCreate, error);
+        }
+        ClientError::Start(_)
+        | ClientError::Gone(_)
+        | ClientError::Still(_)
+        | ClientError::Failed { .. } => Exit::Os,
     };
     Failure::new(exit, error)
+}
+
+/// How the observer was lost.
+#[derive(Debug)]
+struct Lost {
+    why: String,
+    /// Whether it may still write, since it only stands still.
+    may_write: bool,
 }
 
 /// A shared handle on the observer.
 #[derive(Clone)]
 pub(crate) struct Observer {
     client: Arc<Mutex<Option<Client>>>,
-    lost: Arc<OnceLock<String>>,
+    lost: Arc<OnceLock<Lost>>,
 }
 
 impl Observer {
@@ -93,7 +112,9 @@ impl Observer {
             Some(client) => client.tell(request),
             None => Err(ClientError::Gone(std::io::ErrorKind::NotConnected.into())),
         };
-        if let Err(error @ (ClientError::Gone(_) | ClientError::Still(_))) = &told {
+        if let Err(error) = &told
+            && error.is_lost()
+        {
             self.lose(error);
         }
         told
@@ -105,10 +126,14 @@ impl Observer {
             ClientError::Still(deadline) => {
                 format!("The observer stood still: no answer for {} s.", deadline.as_secs())
             }
+            ClientError::Failed { reason } => {
+                format!("The observer could not go on: {reason}.")
+            }
             _ => "The observer died.".to_owned(),
         };
         tracing::error!(why, "nobody watches any more");
-        let _ = self.lost.set(why);
+        let may_write = matches!(error, ClientError::Still(_));
+        let _ = self.lost.set(Lost { why, may_write });
     }
 
     /// Takes the client away: nobody else can ask from here on.
@@ -118,7 +143,12 @@ impl Observer {
 
     /// Why nobody watches any more, where the observer was lost before it was asked to end.
     pub(crate) fn lost(&self) -> Option<&str> {
-        self.lost.get().map(String::as_str)
+        self.lost.get().map(|lost| lost.why.as_str())
+    }
+
+    /// Whether an observer that was lost may still write to the journal.
+    pub(crate) fn may_write(&self) -> bool {
+        self.lost.get().is_some_and(|lost| lost.may_write)
     }
 
     /// Looks after the observer on a thread of its own; calls `end` if it dies or stands still.
@@ -142,15 +172,15 @@ impl Observer {
             std::thread::sleep(LOOK);
             let mut client = self.lock();
             let client = client.as_mut()?;
-            if client.is_gone() {
-                return Some(ClientError::Gone(std::io::ErrorKind::UnexpectedEof.into()));
+            if let Some(gone) = client.gone() {
+                return Some(gone);
             }
             if asked.elapsed() < ASK {
                 continue;
             }
             asked = Instant::now();
-            if let Err(error @ (ClientError::Gone(_) | ClientError::Still(_))) =
-                client.tell(&Request::Ping)
+            if let Err(error) = client.tell(&Request::Ping)
+                && error.is_lost()
             {
                 return Some(error);
             }

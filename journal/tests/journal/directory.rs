@@ -305,3 +305,88 @@ fn what_a_lost_writer_still_writes_goes_nowhere() {
     lost.write_all(b"ee\nfour\n").unwrap();
     assert_eq!(run.read(name::EFFECTS).unwrap(), b"one\ntwo\n");
 }
+
+#[test]
+fn a_journal_that_is_given_up_ends_with_a_whole_line_and_gets_no_more() {
+    use std::io::Write as _;
+
+    let directory = tempfile::tempdir().unwrap();
+    let run = RunDir::create(directory.path().join("run")).unwrap();
+    let mut writer = EffectWriter::create(&run, RUN).unwrap();
+    writer.append(&effect(0)).unwrap();
+    writer.flush().unwrap();
+    let whole = run.read(name::EFFECTS).unwrap();
+    // As a full disk leaves it, and one more in the buffer.
+    writer.append(&effect(1)).unwrap();
+    let mut file = fs::OpenOptions::new().append(true).open(run.file(name::EFFECTS)).unwrap();
+    file.write_all(b"{\"seq\":1,\"boo").unwrap();
+    writer.give_up().unwrap();
+    writer.append(&effect(2)).unwrap_err();
+    writer.flush().unwrap_err();
+    drop(writer);
+    assert_eq!(run.read(name::EFFECTS).unwrap(), whole);
+}
+
+#[test]
+fn a_file_is_cut_behind_its_last_whole_line_however_long_the_rest_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = RunDir::create(directory.path().join("run")).unwrap();
+    run.cut(name::TRANSCRIPT).unwrap();
+    for (text, kept) in [
+        (String::new(), 0),
+        ("one\ntwo\n".to_owned(), 8),
+        ("one\ntwo".to_owned(), 4),
+        ("one".to_owned(), 0),
+        ("x".repeat(200_000), 0),
+        (format!("one\n{}", "x".repeat(200_000)), 4),
+        (format!("{}\n{}", "x".repeat(65_535), "y".repeat(65_536)), 65_536),
+    ] {
+        fs::write(run.file(name::TRANSCRIPT), &text).unwrap();
+        run.cut(name::TRANSCRIPT).unwrap();
+        assert_eq!(run.read(name::TRANSCRIPT).unwrap(), &text.as_bytes()[..kept]);
+    }
+}
+
+#[test]
+fn room_is_taken_and_given_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = RunDir::create(directory.path().join("run")).unwrap();
+    run.reserve().unwrap();
+    let files = || fs::read_dir(run.path()).unwrap().count();
+    assert_eq!(files(), 1);
+    run.release();
+    assert_eq!(files(), 0);
+}
+
+#[test]
+fn a_redacted_directory_gets_neither_lines_nor_documents_with_a_secret() {
+    use std::sync::Arc;
+
+    use journal::redact::{Redaction, Redactor};
+
+    let directory = tempfile::tempdir().unwrap();
+    let redaction = Redaction { secrets: vec!["hunter2!".into()], patterns: Vec::new() };
+    let redactor = Redactor::new(&redaction).unwrap().map(Arc::new);
+    let run = RunDir::create(directory.path().join("run")).unwrap().redacted(redactor);
+    let mut writer = EffectWriter::create(&run, RUN).unwrap();
+    let mut secret = effect(0);
+    secret.object.path = Some("/srv/hunter2!/file".into());
+    writer.append(&secret).unwrap();
+    writer.append(&effect(1)).unwrap();
+    writer.flush().unwrap();
+    run.write_declared(&journal::scenario::Declared {
+        summary: "It is hunter2!".into(),
+        ..Default::default()
+    })
+    .unwrap();
+    for file in [name::EFFECTS, name::DECLARED] {
+        let text = run.read_text(file).unwrap();
+        assert!(!text.contains("hunter2!") && text.contains("[redacted 8 bytes]"), "{text}");
+    }
+    let key = sign::signing_key(&directory.path().join("keys/key")).unwrap();
+    sign::sign(&run, RUN, &key).unwrap();
+    assert!(verify(&run, None).holds());
+    let effects: Vec<Effect> = run.effects().unwrap().map(Result::unwrap).collect();
+    assert_eq!(effects[0].object.path.as_deref(), Some("/srv/[redacted 8 bytes]/file"));
+    assert_eq!(effects[1], effect(1));
+}

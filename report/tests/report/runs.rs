@@ -75,6 +75,7 @@ fn manifest(agent: &str) -> Manifest {
         policy_sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into(),
         start: "2026-11-24T04:10:44.120000000Z".into(),
         end: Some("2026-11-24T04:11:12.480000000Z".into()),
+        clock_step_ns: None,
         agent_exit: Some(0),
         invalid: Vec::new(),
     }

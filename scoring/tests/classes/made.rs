@@ -36,6 +36,7 @@ pub(crate) fn manifest() -> Manifest {
         policy_sha256: String::new(),
         start: "2026-11-24T04:10:46Z".into(),
         end: None,
+        clock_step_ns: None,
         agent_exit: None,
         invalid: Vec::new(),
     }

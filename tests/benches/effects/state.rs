@@ -11,6 +11,7 @@ use ebpf_common::record::decode;
 use journal::{
     files::RunDir,
     manifest::{Mode, ProbeSet},
+    redact::Redaction,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use observer::{Observer, probes::Probes, protocol::Watch, totals::Totals};
@@ -209,6 +210,7 @@ fn watch(places: &Places, set: Option<ProbeSet>, files: &Path, journal: &Path) -
         metrics: None,
         probe_set: set,
         pins: None,
+        redaction: Redaction::default(),
     };
     let mut observer = Observer::load(places.level, set, places.subject.path(), None)?;
     let slot = observer.watch(&request, &Totals::new())?;

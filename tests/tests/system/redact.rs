@@ -1,0 +1,143 @@
+//! Secrets that the policy names reach no file of the run directory.
+
+use std::{fs, path::Path};
+
+use tests::{
+    in_machine,
+    run::{Ended, Invocation},
+    skip,
+    world::World,
+};
+
+const ON_THE_HOST: &str = "what is written depends on no kernel: tried on the host alone";
+
+const TOKEN: &str = "tok-0123456789-abcdefghij";
+/// JSON and the escapes of paths spell it otherwise.
+const PASSWORD: &str = "pass\"word\\with spaces";
+
+fn policy(world: &World) -> std::path::PathBuf {
+    let file = world.path("password");
+    fs::write(&file, format!("{PASSWORD}\n")).expect("the world is writable");
+    let policy = world.path("policy.toml");
+    let text = format!(
+        "version = 1\nname = \"redacting\"\n\n[redact]\nenvironment = [\"TOKEN\", \"NOT_SET\"]\n\
+         files = [\"{}\"]\npatterns = [\"sk-[a-z]{{12}}\"]\n",
+        file.display()
+    );
+    fs::write(&policy, text).expect("the world is writable");
+    policy
+}
+
+/// Every spelling that must not be found, and the beginnings that would give one away.
+fn spellings() -> Vec<String> {
+    let json = |text: &str| {
+        let quoted = serde_json::to_string(text).expect("it is text");
+        quoted[1..quoted.len() - 1].to_owned()
+    };
+    let escaped = PASSWORD.replace('\\', "\\\\");
+    let mut spellings = vec![
+        TOKEN.to_owned(),
+        // The kernel cuts a command's name.
+        TOKEN[..15].to_owned(),
+        PASSWORD.to_owned(),
+        json(PASSWORD),
+        escaped.clone(),
+        json(&escaped),
+        json(&json(PASSWORD)),
+        "sk-abcdefghijkl".to_owned(),
+    ];
+    // As the page spells it.
+    spellings.push(PASSWORD.replace('"', "&quot;"));
+    spellings.push(PASSWORD.replace('"', "&#34;"));
+    spellings
+}
+
+fn search(directory: &Path) {
+    let mut files = 0;
+    for entry in fs::read_dir(directory).expect("root may").flatten() {
+        let bytes = fs::read(entry.path()).expect("root may");
+        let text = String::from_utf8_lossy(&bytes);
+        for spelling in spellings() {
+            if let Some(at) = text.find(&spelling) {
+                let start = text.floor_char_boundary(at.saturating_sub(200));
+                let end = text.ceil_char_boundary((at + 100).min(text.len()));
+                panic!("{spelling:?} in {:?}: {}", entry.file_name(), &text[start..end]);
+            }
+        }
+        files += 1;
+    }
+    assert!(files >= 10, "a whole run directory");
+}
+
+fn run(world: &World, script: &str) -> Ended {
+    Invocation::run(world, "run")
+        .tier(0, "enforce")
+        .args(["--no-metrics", "--env", &format!("TOKEN={TOKEN}"), "--policy"])
+        .args([policy(world)])
+        .args(["--", "sh", "-c", script, "name", PASSWORD, &format!("its {TOKEN} is here")])
+        .finish()
+}
+
+#[test]
+fn no_file_of_a_run_directory_holds_a_secret_that_the_policy_names() {
+    if in_machine() {
+        return skip(ON_THE_HOST);
+    }
+    let world = World::new();
+    // Said whole and in halves, as paths, as a program and its name, as arguments, and left
+    // running.
+    let script = r#"
+        echo "$TOKEN"; echo "$1" >&2; printf 'sk-abcdefghijkl\n'
+        printf '%s' "${TOKEN%?????????}"; sleep 0.1; printf '%s\n' "${TOKEN#????????????????}"
+        mkdir "$TOKEN" && echo x > "$TOKEN/$1" && mv "$TOKEN/$1" "$TOKEN/x$1" && rm -r "$TOKEN"
+        cp "$(command -v sleep)" "./$TOKEN" && { "./$TOKEN" 60 & }
+        sh -c 'exit 0' "$1"
+    "#;
+    let ended = run(&world, script);
+    let record = ended.record();
+    record.assert_whole();
+    search(&ended.out);
+    // What was there is marked.
+    let read = |name: &str| fs::read_to_string(ended.out.join(name)).expect("it is there");
+    let marker = format!("[redacted {} bytes]", TOKEN.len());
+    for name in ["effects.jsonl", "transcript.jsonl", "manifest.json", "persistence.json"] {
+        assert!(read(name).contains(&marker), "{name}");
+    }
+    assert!(read("transcript.jsonl").contains("[redacted 15 bytes]"), "the pattern's");
+    assert!(read("policy.toml").contains("NOT_SET"), "the policy stays as it was given");
+    // Before it was chained and signed.
+    let verified = Invocation::new(&world, "verify", "verify").args([&ended.out]).finish();
+    verified.assert_code(0);
+    ended.assert_stderr("NOT_SET");
+    let json = Invocation::new(&world, "report", "report").args(["json"]).args([&ended.out]);
+    assert!(!json.finish().assert_code(0).stdout.contains(TOKEN));
+}
+
+#[test]
+fn secrets_that_cannot_be_kept_out_are_refused_before_anything_starts() {
+    if in_machine() {
+        return skip(ON_THE_HOST);
+    }
+    let world = World::new();
+    let refused = |redact: &str, text: &str| {
+        let policy = world.path("wrong.toml");
+        let head = "version = 1\nname = \"x\"\n\n[redact]\n";
+        fs::write(&policy, format!("{head}{redact}\n")).expect("the world is writable");
+        let ended = Invocation::run(&world, "refused")
+            .args(["--env", "SHORT=abc", "--env", "NAME=redacted-in-vain", "--policy"])
+            .args([&policy])
+            .args(["--", "true"])
+            .finish();
+        ended.assert_code(65).assert_stderr(text);
+        assert!(!ended.out.exists());
+        ended
+    };
+    refused("files = [\"/does/not/exist\"]", "/does/not/exist");
+    refused("environment = [\"SHORT\"]", "SHORT");
+    refused("patterns = [\"(\"]", "wrong.toml:5");
+    refused("patterns = [\"a*\"]", "found everywhere");
+    refused("enviroment = [\"X\"]", "environment");
+    refused("files = [\"relative\"]", "no absolute path");
+    let ended = refused("environment = [\"NAME\"]\n# redacted-in-vain", "holds the secret");
+    assert!(!ended.stderr.contains("redacted-in-vain"), "{}", ended.stderr);
+}
