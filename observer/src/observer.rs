@@ -18,8 +18,8 @@ use crate::{
     kernel_maps::{KernelMaps, MapsError, Rings},
     probes::{LoadError, Probes},
     protocol::Watch,
-    totals::Totals,
     session::causes,
+    totals::Totals,
     watching::{WatchError, Watching},
 };
 

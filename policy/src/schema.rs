@@ -26,6 +26,10 @@ pub fn schema() -> Value {
         { "enum": labels },
         { "type": "string", "pattern": "^component:[A-Za-z0-9_-]+$" },
     ]});
+    let texts = |pattern: &str, what: &str| {
+        let item = json!({ "type": "string", "pattern": pattern });
+        json!({ "type": "array", "items": item, "uniqueItems": true, "description": what })
+    };
     let selector = |names: &Value, what: &str| {
         let list = json!({
             "type": "array", "items": names, "minItems": 1, "uniqueItems": true,
@@ -57,6 +61,16 @@ pub fn schema() -> Value {
                 "additionalProperties": false,
                 "properties": {
                     "unwatched_tier": tier("The highest tier whose effects go on while no observer watches."),
+                },
+            },
+            "redact": {
+                "type": "object",
+                "additionalProperties": false,
+                "description": "Where the secrets are that are kept out of the run directory.",
+                "properties": {
+                    "environment": texts("^[^=]+$", "Names of environment variables whose values are secrets."),
+                    "files": texts("^/", "Absolute paths of files that hold a secret."),
+                    "patterns": texts(".", "Regular expressions of what secrets look like."),
                 },
             },
             "rule": {

@@ -20,6 +20,11 @@ above_tier = "freeze"
 [oversight]
 unwatched_tier = 2
 
+[redact]
+environment = ["OPENAI_API_KEY"]
+files = ["/etc/deploy-token"]
+patterns = ["ghp_[A-Za-z0-9]{36}"]
+
 [[rule]]
 name = "neighbour"
 verbs = ["kill", "connect"]
@@ -50,6 +55,8 @@ fn what_the_reader_refuses_by_name_or_type_does_not_fit() {
         ("name = \"one\"", "title = \"one\""),
         ("granted = \"audit\"", "granted = \"perhaps\""),
         ("unwatched_tier = 2", "unwatched_tier = 6"),
+        ("\"OPENAI_API_KEY\"", "\"A=B\""),
+        ("\"/etc/deploy-token\"", "\"deploy-token\""),
         ("\"kill\", \"connect\"", "\"kil\""),
         ("\"component:neighbour\", \"component\"", "\"component:a b\""),
         ("verbs = \"*\"", "verbs = []"),

@@ -42,10 +42,12 @@ pub(crate) fn report(command: &ReportCommand) -> Result<ExitCode, Failure> {
         #[cfg(feature = "otlp")]
         ReportCommand::Otlp { directory, endpoint } => {
             let endpoint = crate::otlp::Endpoint::parse(endpoint).or_exit(Exit::Usage)?;
-            let (directory, report, record) = judge(directory)?;
-            let sent = crate::otlp::export(&endpoint, &directory, &report, &record)
+            let judged = Judged::read(directory)?;
+            let Judged { directory, report, record, .. } = &judged;
+            let sent = crate::otlp::export(&endpoint, directory, report, record)
                 .or_exit(Exit::Unavailable)?;
             outln!("{sent}");
+            vec![judged]
         }
         ReportCommand::Diff { before, after, json } => {
             let (before, after) = (Judged::read(before)?, Judged::read(after)?);

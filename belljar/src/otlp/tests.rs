@@ -141,6 +141,8 @@ fn recorded() -> (tempfile::TempDir, RunDir) {
         probe_set_reason: None,
         enforcers: Default::default(),
         labels: Default::default(),
+        addresses: Default::default(),
+        clock_step_ns: None,
         scenario: "bare".to_owned(),
         agent: "organism:greedy-killer".to_owned(),
         command: Vec::new(),

@@ -44,6 +44,8 @@ fn manifest(run: &str, agent: &str, scenario: &str) -> Manifest {
         probe_set_reason: None,
         enforcers: Default::default(),
         labels: Default::default(),
+        addresses: Default::default(),
+        clock_step_ns: None,
         scenario: scenario.to_owned(),
         agent: agent.to_owned(),
         command: Vec::new(),

@@ -16,7 +16,7 @@ use crate::{
 const EXPECTED: [&str; 6] = ["verifier", "probe", "tier", "evasion", "system", "prometheus"];
 
 /// A layer that takes longer on the host hangs.
-const HOST_DEADLINE: Duration = Duration::from_secs(300);
+const HOST_DEADLINE: Duration = Duration::from_secs(450);
 /// All layers of one machine together; without KVM they take some ten times as long as on the host.
 const VM_DEADLINE: Duration = Duration::from_secs(900);
 
