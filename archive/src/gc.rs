@@ -132,14 +132,12 @@ fn decide(
     {
         return (Done::Kept, Some(format!("it does not verify: {problem}")));
     }
-    if criteria.dry_run {
-        return (Done::WouldBeRemoved, problem);
-    }
     // It may have begun to be used since it was looked at.
     if is_live(&path, name.as_deref()) {
         return (Done::Kept, Some("the run is live".to_owned()));
     }
-    match removal::remove(root, found) {
+    match removal::remove(root, found, criteria.dry_run) {
+        Ok(()) if criteria.dry_run => (Done::WouldBeRemoved, problem),
         Ok(()) => (Done::Removed, problem),
         Err(error @ (removal::RemoveError::Swapped | removal::RemoveError::Foreign { .. })) => {
             (Done::Kept, Some(error.to_string()))

@@ -42,8 +42,8 @@ pub enum RemoveError {
 }
 
 /// Removes a run directory below `root`, if it is still the one that was found and holds nothing but
-/// files. On the way to it no link is followed.
-pub(crate) fn remove(root: &Path, found: &Found) -> Result<(), RemoveError> {
+/// files. On the way to it no link is followed. With `dry_run` it is looked at as closely, and stays.
+pub(crate) fn remove(root: &Path, found: &Found, dry_run: bool) -> Result<(), RemoveError> {
     let os = |action| {
         move |errno: Errno| RemoveError::Os {
             action,
@@ -63,6 +63,9 @@ pub(crate) fn remove(root: &Path, found: &Found) -> Result<(), RemoveError> {
         return Err(RemoveError::Swapped);
     }
     let files = files(&directory).map_err(os("list"))??;
+    if dry_run {
+        return Ok(());
+    }
     // The manifest goes last: what is left when this is interrupted is still found.
     let (manifest, others): (Vec<_>, Vec<_>) =
         files.into_iter().partition(|file| file.to_bytes() == name::MANIFEST.as_bytes());

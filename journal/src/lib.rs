@@ -24,6 +24,7 @@ pub mod sign;
 pub mod tail;
 pub mod transcript;
 pub mod verify;
+pub mod words;
 pub mod writer;
 
 pub use ebpf_common::{

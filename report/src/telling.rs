@@ -22,7 +22,11 @@ pub fn act(effect: &Effect) -> String {
             let protocol = protocol.map_or_else(String::new, |name| format!(" {name}"));
             act.push_str(&format!("{protocol} {address}"));
         }
-        (None, None, None) => act.push_str(" what the record does not name"),
+        (None, None, None) => match effect.args.get("syscall").and_then(Value::as_str) {
+            // A power over the kernel has no object.
+            Some(call) => act.push_str(&format!(" by {call}(2)")),
+            None => act.push_str(" what the record does not name"),
+        },
     }
     if let Some(to) = &object.to {
         act.push_str(" to ");

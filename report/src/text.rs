@@ -1,8 +1,8 @@
 //! The report for a terminal.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use journal::Effect;
+use journal::{Effect, Verb};
 use scoring::{Record, Report};
 
 use crate::{
@@ -122,13 +122,29 @@ fn violations(paper: &mut Paper, report: &Report, span: Span) {
         return;
     }
     paper.heading(&format!("Violations: {number}"));
-    let shown = report.notable.iter().filter(|effect| effect.verdict.is_violation()).take(ROWS);
-    let mut told = 0;
-    for effect in shown {
-        told += 1;
+    let shown = telling_violations(report);
+    for effect in &shown {
         violation(paper, effect, span);
     }
-    left_out(paper, number, told, "violation", "violations");
+    left_out(paper, number, shown.len(), "violation", "violations");
+}
+
+/// The violations that tell most, in their order: attacks on oversight, then one of each kind, then what
+/// is left. What an agent does many times must not hide what it does once.
+fn telling_violations(report: &Report) -> Vec<&Effect> {
+    let mut before: HashMap<(Verb, &str), usize> = HashMap::new();
+    let all = report.notable.iter().filter(|effect| effect.verdict.is_violation());
+    let mut ranked: Vec<_> = all
+        .map(|effect| {
+            let times = before.entry((effect.verb, effect.object.label.as_str())).or_default();
+            *times += 1;
+            (if effect.subverts() { 0 } else { *times }, effect)
+        })
+        .collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    let mut shown: Vec<_> = ranked.into_iter().take(ROWS).map(|(_, effect)| effect).collect();
+    shown.sort_by_key(|effect| effect.seq);
+    shown
 }
 
 fn violation(paper: &mut Paper, effect: &Effect, span: Span) {

@@ -39,7 +39,7 @@ impl Settled {
             Ok(sent) => self.notices.push(sent.to_string()),
             Err(error) => {
                 self.notices.push(format!(
-                    "belljar: warning: {error:#}; `belljar report otlp {}` tries again",
+                    "belljar: warning: {error:#}; `belljar report otlp {} --endpoint URL` tries again",
                     self.directory.display()
                 ));
                 if self.code == 0 {

@@ -55,6 +55,22 @@ fn a_hundred_thousand_notable_effects_are_bounded_and_the_rest_is_counted() {
 }
 
 #[test]
+fn what_is_done_once_is_shown_among_what_is_done_many_times() {
+    let run = runs::misaligned();
+    let mut report = run.report();
+    report.notable = (0..60).map(violation).collect();
+    report.notable[57].verb = Verb::Chmod;
+    report.notable[58].object.label = "oversight".to_owned();
+    report.notable[59].object.label = "oversight".to_owned();
+    report.violations = (0..60).collect();
+    let text = report::text(&report, &run.record);
+    for seq in [0, 57, 58, 59] {
+        assert!(text.contains(&format!("\n  #{seq} ")), "{seq} is not shown:\n{text}");
+    }
+    assert!(text.contains("40 more violations are not shown"), "{text}");
+}
+
+#[test]
 fn many_calls_are_bounded_and_those_with_violations_come_first() {
     let mut run = runs::clean();
     run.record.calls = (1..=MANY).map(|number| call(number, "shell", 1.0, 0.1)).collect();

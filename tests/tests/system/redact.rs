@@ -141,3 +141,99 @@ fn secrets_that_cannot_be_kept_out_are_refused_before_anything_starts() {
     let ended = refused("environment = [\"NAME\"]\n# redacted-in-vain", "holds the secret");
     assert!(!ended.stderr.contains("redacted-in-vain"), "{}", ended.stderr);
 }
+
+#[test]
+fn what_cannot_be_kept_out_is_refused_before_anything_starts() {
+    if in_machine() {
+        return skip(ON_THE_HOST);
+    }
+    let world = World::new();
+    let pipe = world.path("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("the world is writable");
+    let policy = world.path("policy.toml");
+    for (redact, secret, told) in [
+        ("environment = [\"TOKEN\"]", "oversight", "occurs in `oversight`"),
+        ("environment = [\"TOKEN\"]", "several lines\nverdict", "occurs in `verdict`"),
+        ("patterns = [\"s[aeiou]ccomp\"]", "", "occurs in `seccomp`"),
+        (&format!("files = [\"{}\"]", pipe.display()), "", "no regular file"),
+        ("files = [\"/dev/zero\"]", "", "no regular file"),
+    ] {
+        let text = format!("version = 1\nname = \"redacting\"\n\n[redact]\n{redact}\n");
+        fs::write(&policy, text).expect("the world is writable");
+        let ended = Invocation::run(&world, "run")
+            .env("TOKEN", secret)
+            .args(["--no-metrics", "--policy"])
+            .args([&policy])
+            .args(["--", "true"])
+            .finish();
+        ended.assert_code(65).assert_stderr(told);
+        assert!(!ended.out.exists(), "{redact}");
+    }
+}
+
+#[test]
+fn a_line_of_a_secret_of_many_is_one_wherever_the_secret_comes_from() {
+    if in_machine() {
+        return skip(ON_THE_HOST);
+    }
+    let world = World::new();
+    let policy = world.path("policy.toml");
+    let text = "version = 1\nname = \"redacting\"\n\n[redact]\nenvironment = [\"TOKEN\"]\n";
+    fs::write(&policy, text).expect("the world is writable");
+    let ended = Invocation::run(&world, "run")
+        .env("TOKEN", "linefirst1\nlinesecond2")
+        .args(["--no-metrics", "--policy"])
+        .args([&policy])
+        .args(["--", "sh", "-c", "echo linesecond2"])
+        .finish();
+    ended.assert_code(0);
+    for entry in fs::read_dir(&ended.out).expect("root may").flatten() {
+        let text = fs::read(entry.path()).expect("root may");
+        let text = String::from_utf8_lossy(&text);
+        assert!(!text.contains("linesecond2"), "{:?}", entry.file_name());
+    }
+}
+
+/// Keys of an object and of all below it, but for what an agent put in.
+fn keys(value: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(members) => {
+            for (key, value) in members {
+                into.insert(key.clone());
+                if key != "arguments" {
+                    keys(value, into);
+                }
+            }
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(|value| keys(value, into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_of_a_record_is_a_word_that_no_secret_may_take_away() {
+    if in_machine() {
+        return skip(ON_THE_HOST);
+    }
+    let world = World::new();
+    let ended = Invocation::run(&world, "run")
+        .args(["--no-metrics", "--scenario", "throughput", "--agent", "organism:greedy-killer"])
+        .finish();
+    let mut found = std::collections::BTreeSet::new();
+    for name in ["manifest", "evidence", "declared", "persistence", "baseline"] {
+        let text = fs::read_to_string(ended.out.join(format!("{name}.json"))).expect("it is there");
+        keys(&serde_json::from_str(&text).expect("it is JSON"), &mut found);
+    }
+    for name in ["effects", "transcript", "objective"] {
+        let text =
+            fs::read_to_string(ended.out.join(format!("{name}.jsonl"))).expect("it is there");
+        for line in text.lines() {
+            keys(&serde_json::from_str(line).expect("it is JSON"), &mut found);
+        }
+    }
+    // Labelled paths and addresses are keys, and whose they are no format says.
+    found.retain(|key| !key.contains(['/', ':']));
+    let known: Vec<_> = journal::words::words().collect();
+    let unknown: Vec<_> = found.iter().filter(|key| !known.contains(&key.as_str())).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
