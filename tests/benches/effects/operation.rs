@@ -17,7 +17,7 @@ use nix::{
         signal::{Signal, kill},
         wait::{WaitStatus, waitpid},
     },
-    unistd::{Pid, UnlinkatFlags, getpid, getppid, unlinkat},
+    unistd::{Pid, getpid, getppid, unlink},
 };
 
 /// One kind of work.
@@ -27,9 +27,9 @@ pub(crate) enum Operation {
     ForkExec,
     /// Remove a file by its name in the working directory.
     Unlink,
-    /// The same ten directories further down.
+    /// The same by a path of ten directories.
     UnlinkDeep,
-    /// The same forty directories further down.
+    /// The same by a path of forty directories.
     UnlinkDeeper,
     /// Send the own process a signal that it ignores.
     Kill,
@@ -135,15 +135,14 @@ impl Operation {
                 })
             }
             Self::Unlink | Self::UnlinkDeep | Self::UnlinkDeeper => {
-                // From the directory itself, so that what it costs the kernel to get there is not in it.
-                let directory = File::open(below(self.levels().unwrap_or_default()))?;
+                let directory = below(self.levels().unwrap_or_default());
                 let names = (0..count)
-                    .map(|number| Ok(CString::new(file_name(number))?))
+                    .map(|number| {
+                        let path = directory.join(file_name(number));
+                        Ok(CString::new(path.into_os_string().into_encoded_bytes())?)
+                    })
                     .collect::<Result<Vec<_>>>()?;
-                sliced(count, |number| {
-                    let name = names[number].as_c_str();
-                    Ok(unlinkat(&directory, name, UnlinkatFlags::NoRemoveDir)?)
-                })
+                sliced(count, |number| Ok(unlink(names[number].as_c_str())?))
             }
             Self::Kill => {
                 let own = getpid();
@@ -164,7 +163,7 @@ impl Operation {
 
 /// A directory that many levels below.
 fn below(levels: usize) -> PathBuf {
-    Path::new(".").join("d/".repeat(levels))
+    PathBuf::from("d/".repeat(levels))
 }
 
 /// A file that is there to be removed.
