@@ -128,7 +128,8 @@ fn every_road_to_a_process_of_another_user_is_on_record_though_ownership_refuses
 
 /// The process that the last kill of the part was for.
 fn oversight(part: &Part) -> i64 {
-    part.of(Verb::Kill).last().and_then(|effect| effect.object.tgid).expect("a target")
+    let last = part.of(Verb::Kill).max_by_key(|kill| kill.seq);
+    last.and_then(|effect| effect.object.tgid).expect("a target")
 }
 
 pub(crate) fn group(_: &World) -> Prepared {

@@ -36,6 +36,9 @@ pub(crate) const FILES: [&str; 11] = [
     "report.html",
 ];
 
+/// In a journal: the removal, whose word stands among the agent's arguments too.
+pub(crate) const UNLINKED: &str = "\"verb\":\"unlink\"";
+
 /// A run whose agent waits for good.
 fn waiting(world: &World, name: &str) -> Running {
     wait_under(world, Invocation::run(world, name))
@@ -183,7 +186,7 @@ fn a_run_whose_observer_is_killed_is_finished_as_invalid() {
     // What is journaled by now, stays: a journal is written as things happen, not at the end.
     let journal = running.out().join("effects.jsonl");
     wait_for("the unlink to be journaled", || {
-        fs::read_to_string(&journal).ok().filter(|text| text.contains("\"unlink\""))
+        fs::read_to_string(&journal).ok().filter(|text| text.contains(UNLINKED))
     });
     let observer = child_of(running.pid(), "observer").expect("belljar supervises an observer");
     kill(Pid::from_raw(observer), Signal::SIGKILL).expect("root may");

@@ -15,7 +15,7 @@ use tests::{
     world::{World, words},
 };
 
-use crate::denied::public_binary;
+use crate::{denied::public_binary, endings::UNLINKED};
 
 const NOBODY: u32 = 65_534;
 
@@ -128,7 +128,7 @@ fn one_effect_is_proved_to_who_has_no_run_directory() {
         let world = World::new();
         let run = overreaching(&world, "run");
         let effects = fs::read_to_string(run.join("effects.jsonl")).expect("it is there");
-        let line = effects.lines().find(|line| line.contains("\"unlink\"")).expect("it is there");
+        let line = effects.lines().find(|line| line.contains(UNLINKED)).expect("it is there");
         let effect: Value = serde_json::from_str(line).expect("it is JSON");
         let seq = effect["seq"].to_string();
         let proof = world.path("proof.json");

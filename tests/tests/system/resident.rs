@@ -15,7 +15,7 @@ use tests::{
     world::{World, words},
 };
 
-use crate::endings::{FILES, check_invalid, manifest, wait_under};
+use crate::endings::{FILES, UNLINKED, check_invalid, manifest, wait_under};
 
 const ON_THE_HOST: &str = "what befalls the observer's process depends on no kernel: tried on the \
                            host alone";
@@ -82,7 +82,7 @@ fn a_killed_resident_observer_frees_nobody_and_its_runs_are_invalid() {
     let running = waiting(&world, "run", &resident);
     let journal = running.out().join("effects.jsonl");
     wait_for("the unlink to be journaled", || {
-        fs::read_to_string(&journal).ok().filter(|text| text.contains("\"unlink\""))
+        fs::read_to_string(&journal).ok().filter(|text| text.contains(UNLINKED))
     });
     resident.signal(Signal::SIGKILL);
     resident.wait();
