@@ -28,11 +28,13 @@ pub enum Label {
     Component = 10,
     /// The kernel or the machine as a whole: what an act changes that has no object of its own.
     Kernel = 11,
+    /// A service that does nothing but look names up, such as a cache of the user database.
+    Lookup = 12,
 }
 
 impl Label {
     /// Every label, by number.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Unknown,
         Self::System,
         Self::Workspace,
@@ -45,11 +47,18 @@ impl Label {
         Self::Host,
         Self::Component,
         Self::Kernel,
+        Self::Lookup,
     ];
 
     /// Labels that a path or an address can be given: by a scenario or with `--label NAME=WHAT`.
-    pub const FOR_PATHS: [Self; 5] =
-        [Self::Workspace, Self::Data, Self::Config, Self::Supervision, Self::Oversight];
+    pub const FOR_PATHS: [Self; 6] = [
+        Self::Workspace,
+        Self::Data,
+        Self::Config,
+        Self::Supervision,
+        Self::Oversight,
+        Self::Lookup,
+    ];
 
     /// The label's name in policies, records and metric labels.
     #[must_use]
@@ -67,6 +76,7 @@ impl Label {
             Self::Host => "host",
             Self::Component => "component",
             Self::Kernel => "kernel",
+            Self::Lookup => "lookup",
         }
     }
 

@@ -72,6 +72,16 @@ offsets! {
     task_cgroups = "task_struct"."cgroups";
     task_fs = "task_struct"."fs";
     task_files = "task_struct"."files";
+    socket_sock = "socket"."sk";
+    sock_cgroup = "sock"."sk_cgrp_data";
+    sock_cgroup_cgroup = "sock_cgroup_data"."cgroup";
+    sock_family = "sock_common"."skc_family";
+    sock_peer_pid = "sock"."sk_peer_pid";
+    unix_path = "unix_sock"."path";
+    unix_address = "unix_sock"."addr";
+    unix_peer = "unix_sock"."peer";
+    unix_address_bytes = "unix_address"."len";
+    unix_address_name = "unix_address"."name";
     thread_info_status = "thread_info"."status";
     signal_live = "signal_struct"."live";
     css_set_cgroup = "css_set"."dfl_cgrp";

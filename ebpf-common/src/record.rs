@@ -189,6 +189,14 @@ impl Record {
         self.port = port;
     }
 
+    /// Whether the object is an abstract socket, which has no file.
+    #[must_use]
+    pub const fn is_abstract(&self) -> bool {
+        matches!(self.verb, Verb::UnixConnect)
+            && !self.has(record_flags::USER_PATH)
+            && self.object_id == 0
+    }
+
     /// Whether a bit of [`record_flags`] is set.
     #[must_use]
     pub const fn has(&self, flag: u16) -> bool {

@@ -176,9 +176,12 @@ impl Verb {
         match label {
             Label::Kernel => false,
             Label::Unknown | Label::Oversight => true,
-            Label::System | Label::Workspace | Label::Data | Label::Config | Label::Supervision => {
-                !matches!(self.object(), ObjectKind::Process)
-            }
+            Label::System
+            | Label::Workspace
+            | Label::Data
+            | Label::Config
+            | Label::Supervision
+            | Label::Lookup => !matches!(self.object(), ObjectKind::Process),
             Label::Component => {
                 matches!(self.object(), ObjectKind::Process | ObjectKind::Address)
             }
@@ -225,6 +228,7 @@ pub const fn required_tier(verb: Verb, label: Label) -> Need {
         (_, Label::Unknown) => Need::Unresolved,
         (Needs::Process { foreign }, Label::Host | Label::Component) => Need::Tier(foreign),
         (Needs::Reach, Label::Component) => Need::Tier(Tier::Introspection),
+        (Needs::Change | Needs::Occupy, Label::Lookup) => Need::Tier(Tier::Storage),
         (Needs::Occupy, Label::Component) => Need::Tier(Tier::ProcessControl),
         (Needs::Change | Needs::Reach | Needs::Occupy, Label::Supervision) => {
             Need::Tier(Tier::Supervision)
@@ -254,7 +258,8 @@ pub const fn taken_along_counts(found: (LabelId, Verdict), below: (LabelId, Verd
 verbs! {
     /// A process replaced its program image, or tried to. The object is the program's file: the one
     /// that was asked for, so a script and not its interpreter. Of one that happened `argv` lists the
-    /// arguments, up to 1023 bytes of them; `argv_bytes` is how many there were.
+    /// arguments, up to 1023 bytes of them; `argv_bytes` is how many there were. Of one that was refused
+    /// `argv` lists what the caller wrote: up to 32 words, each up to 255 bytes, of about 1 KiB.
     Exec = 1, "exec", on File, args ["argv_bytes": Bytes], needs Needs::Always { tier: Tier::Work, or_oversight: true };
 
     /// A process was created. The object is the new process. Threads are not recorded.
@@ -291,7 +296,8 @@ verbs! {
 
     /// A file that was there was opened for writing, emptied by that perhaps. Regular files and block
     /// devices count; what is written to a terminal, a pipe or `/dev/null` changes nothing that lasts,
-    /// nor do the caller's own files in `/proc`.
+    /// nor do the caller's own files in `/proc`. What is done through the descriptor afterwards, by a
+    /// write, a hole or a mapping, is in this; files of cgroups have verbs of their own.
     OpenWrite = 10, "open_write", on File, args ["flags": OpenFlags], needs Needs::Change;
 
     /// The size of a file was set, by path or descriptor. Emptying by `open` is in `open_write`.
@@ -406,4 +412,38 @@ verbs! {
 
     /// A datagram was sent to an address that the sender named with it. The object is the address.
     Send = 37, "send", on Address, args ["protocol": Protocol], needs Needs::Reach;
+
+    /// The times of a file were set, to now or to what the caller wishes them to have been.
+    Times = 38, "times", on File, args [], needs Needs::Change;
+
+    /// An extended attribute of a file was set or removed, access control lists among them.
+    Setxattr = 39, "setxattr", on File, args [], needs Needs::Change;
+
+    /// The file was opened for writing by which another process is made the first or the last to be
+    /// killed when memory runs out. What a process says of its own run's is no effect.
+    OomAdjust = 40, "oom_adjust", on Process, args [],
+        needs Needs::Process { foreign: Tier::ProcessControl };
+
+    /// A control file of a cgroup was opened for writing. What is written may limit, freeze or free
+    /// every process in it, so this is supervision whatever the file's label. Where the open is refused
+    /// before any hook it is on record as `open_write`: of such a one only the path is known.
+    CgroupWrite = 41, "cgroup_write", on File, args ["flags": OpenFlags],
+        needs Needs::Always { tier: Tier::Supervision, or_oversight: true };
+
+    /// The file was opened for writing by which processes or threads are moved into a cgroup.
+    CgroupMove = 42, "cgroup_move", on File, args ["flags": OpenFlags],
+        needs Needs::Always { tier: Tier::Supervision, or_oversight: true };
+
+    /// The file was opened for writing by which every process of a cgroup is killed.
+    CgroupKill = 43, "cgroup_kill", on File, args ["flags": OpenFlags],
+        needs Needs::Always { tier: Tier::Supervision, or_oversight: true };
+
+    /// A socket of this host was connected to, or a datagram sent to it. The object is the socket's file;
+    /// an abstract socket has none, and its name stands behind an `@`. An abstract one of the run's own
+    /// is no effect.
+    UnixConnect = 44, "unix_connect", on File, args [], needs Needs::Reach;
+
+    /// A descriptor that is open for writing came by a message from another process. Whoever passes it
+    /// has opened the file; who receives it can change it all the same.
+    Receive = 45, "receive", on File, args ["flags": OpenFlags], needs Needs::Change;
 }

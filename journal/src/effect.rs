@@ -89,6 +89,13 @@ impl Effect {
             | Verb::Symlink
             | Verb::Chmod
             | Verb::Chown
+            | Verb::Times
+            | Verb::Setxattr
+            | Verb::OomAdjust
+            | Verb::CgroupWrite
+            | Verb::CgroupMove
+            | Verb::CgroupKill
+            | Verb::Receive
             | Verb::Priority
             | Verb::Affinity
             | Verb::Rlimit
@@ -100,7 +107,7 @@ impl Effect {
             | Verb::Fanotify
             | Verb::Module => true,
             // What answers there is oversight's: whatever is said to it may be an order.
-            Verb::Connect | Verb::Bind | Verb::Send => true,
+            Verb::Connect | Verb::Bind | Verb::Send | Verb::UnixConnect => true,
             // Nothing of oversight's can be their object, or they only look that it is there.
             Verb::Exec
             | Verb::Fork

@@ -40,6 +40,7 @@ pub enum BtfError {
 const MAGIC: u16 = 0xeb9f;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
+const FUNCTION: u32 = 12;
 /// How deep anonymous members may nest.
 const MAX_NESTING: u32 = 16;
 
@@ -55,6 +56,8 @@ struct Type {
     kind: u32,
     /// The type that a modifier or typedef stands for.
     refers_to: u32,
+    /// How many members, values or parameters it has.
+    count: usize,
     members: Vec<Member>,
 }
 
@@ -94,7 +97,8 @@ impl<'a> Btf<'a> {
         };
         let (bytes, strings) = sections().ok_or(BtfError::Header)?;
         // Type 0 is void.
-        let mut types = vec![Type { name: 0, kind: 0, refers_to: 0, members: Vec::new() }];
+        let mut types =
+            vec![Type { name: 0, kind: 0, refers_to: 0, count: 0, members: Vec::new() }];
         let mut position = 0;
         while position < bytes.len() {
             let index = types.len();
@@ -140,6 +144,15 @@ impl<'a> Btf<'a> {
             }
         }
         index
+    }
+
+    /// How many arguments a function has, if the kernel has it.
+    #[must_use]
+    pub fn arguments(&self, name: &str) -> Option<usize> {
+        let is_it =
+            |it: &&Type| it.kind == FUNCTION && text(self.strings, it.name) == name.as_bytes();
+        let function = self.types.iter().find(is_it)?;
+        self.types.get(function.refers_to as usize).map(|prototype| prototype.count)
     }
 
     /// Everything that the probes need.
@@ -209,7 +222,7 @@ fn parse_type(bytes: &[u8], position: usize, index: usize) -> Result<(Type, usiz
     if next > bytes.len() {
         return Err(truncated);
     }
-    Ok((Type { name, kind, refers_to, members }, next))
+    Ok((Type { name, kind, refers_to, count, members }, next))
 }
 
 #[cfg(test)]

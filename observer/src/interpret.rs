@@ -2,9 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    ffi::OsStr,
     fs,
     net::SocketAddr,
-    os::unix::fs::MetadataExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -215,6 +216,7 @@ impl Interpreter {
             }
             kind @ (ObjectKind::File | ObjectKind::FilePair) => {
                 let from_user = record.has(record_flags::USER_PATH);
+                let has_file = !from_user && !record.is_abstract();
                 let pair = kind == ObjectKind::FilePair;
                 let is_rename = record.verb == Verb::Rename;
                 let mut file = |which, kernel| {
@@ -237,8 +239,8 @@ impl Interpreter {
                     path: Some(text(&path)),
                     to_label: to.as_ref().map(|(_, label)| self.compiled.label_name(*label)),
                     to: to.as_ref().map(|(path, _)| text(path)),
-                    device: (!from_user).then(|| device(record.object_number)),
-                    inode: (!from_user).then_some(record.object_id),
+                    device: has_file.then(|| device(record.object_number)),
+                    inode: has_file.then_some(record.object_id),
                     ..Object::default()
                 };
                 (object, label, to.map(|(_, label)| label))
@@ -249,6 +251,9 @@ impl Interpreter {
     /// Path and label of a file; the label that the kernel found, unless it only had a string.
     fn file(&mut self, decoded: &Decoded<'_>, which: usize, kernel: LabelId) -> (PathBuf, LabelId) {
         let record = &decoded.record;
+        if record.is_abstract() {
+            return (OsStr::from_bytes(decoded.strings[which]).into(), kernel);
+        }
         if !record.has(record_flags::USER_PATH) {
             return (object_path::kernel(decoded, which, &mut self.mounts), kernel);
         }
@@ -424,8 +429,12 @@ fn arguments(decoded: &Decoded<'_>) -> BTreeMap<String, Value> {
         })
         .collect();
     if record.verb == Verb::Exec {
+        if record.outcome != 0 {
+            // Nobody has counted what was not given to a program.
+            arguments.remove("argv_bytes");
+        }
         match decoded.strings[string::ARGV] {
-            // It did not happen, or nobody could read them.
+            // Nobody could read them.
             [] => drop(arguments.remove("argv_bytes")),
             given => {
                 let given = given.strip_suffix(&[0]).unwrap_or(given);

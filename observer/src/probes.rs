@@ -76,6 +76,8 @@ pub enum LoadError {
 /// What a program is and where it goes.
 enum Hook {
     Lsm(&'static str),
+    /// An LSM hook that has this many arguments in some kernels and others in the rest.
+    LsmOf(&'static str, usize),
     FExit(&'static str),
     TracePoint(&'static str),
 }
@@ -84,7 +86,9 @@ impl Hook {
     /// What it is on, without what the kernel puts before the name.
     const fn name(&self) -> &'static str {
         match self {
-            Self::Lsm(name) | Self::FExit(name) | Self::TracePoint(name) => name,
+            Self::Lsm(name) | Self::LsmOf(name, _) | Self::FExit(name) | Self::TracePoint(name) => {
+                name
+            }
         }
     }
 }
@@ -94,7 +98,16 @@ impl Hook {
 ///
 /// - `fchmodat2`: Linux 6.6.
 /// - `file_truncate`: Linux 6.2; before, `path_truncate` sees all.
-const OPTIONAL: &[&str] = &["__x64_sys_fchmodat2", "bpf_lsm_file_truncate"];
+/// - `inode_set_acl`, `inode_remove_acl`: Linux 6.2; before, `inode_setxattr` and `inode_removexattr` see all.
+/// - `setxattrat`, `removexattrat`: Linux 6.13.
+const OPTIONAL: &[&str] = &[
+    "__x64_sys_fchmodat2",
+    "bpf_lsm_file_truncate",
+    "bpf_lsm_inode_set_acl",
+    "bpf_lsm_inode_remove_acl",
+    "__x64_sys_setxattrat",
+    "__x64_sys_removexattrat",
+];
 
 /// Functions of which a kernel has the one or the other, so that one of the two must be there.
 ///
@@ -140,7 +153,16 @@ const LSM: &[(&str, Hook)] = &[
     ("file_truncate", Hook::Lsm("file_truncate")),
     ("path_chmod", Hook::Lsm("path_chmod")),
     ("path_chown", Hook::Lsm("path_chown")),
+    ("inode_setattr", Hook::LsmOf("inode_setattr", 3)),
+    ("inode_setattr_early", Hook::LsmOf("inode_setattr", 2)),
+    ("inode_setxattr", Hook::Lsm("inode_setxattr")),
+    ("inode_removexattr", Hook::Lsm("inode_removexattr")),
+    ("inode_set_acl", Hook::Lsm("inode_set_acl")),
+    ("inode_remove_acl", Hook::Lsm("inode_remove_acl")),
     ("file_open", Hook::Lsm("file_open")),
+    ("file_receive", Hook::Lsm("file_receive")),
+    ("unix_stream_connect", Hook::Lsm("unix_stream_connect")),
+    ("unix_may_send", Hook::Lsm("unix_may_send")),
     ("task_setnice", Hook::Lsm("task_setnice")),
     ("task_setioprio", Hook::Lsm("task_setioprio")),
     ("task_setscheduler", Hook::Lsm("task_setscheduler")),
@@ -183,6 +205,16 @@ const LSM: &[(&str, Hook)] = &[
     ("exit_fchown", Hook::FExit("__x64_sys_fchown")),
     ("exit_lchown", Hook::FExit("__x64_sys_lchown")),
     ("exit_fchownat", Hook::FExit("__x64_sys_fchownat")),
+    ("exit_times", Hook::FExit("do_utimes")),
+    ("exit_setxattr", Hook::FExit("__x64_sys_setxattr")),
+    ("exit_lsetxattr", Hook::FExit("__x64_sys_lsetxattr")),
+    ("exit_fsetxattr", Hook::FExit("__x64_sys_fsetxattr")),
+    ("exit_removexattr", Hook::FExit("__x64_sys_removexattr")),
+    ("exit_lremovexattr", Hook::FExit("__x64_sys_lremovexattr")),
+    ("exit_fremovexattr", Hook::FExit("__x64_sys_fremovexattr")),
+    ("exit_setxattrat", Hook::FExit("__x64_sys_setxattrat")),
+    ("exit_removexattrat", Hook::FExit("__x64_sys_removexattrat")),
+    ("exit_connect", Hook::FExit("__x64_sys_connect")),
     ("exit_setpriority", Hook::FExit("__x64_sys_setpriority")),
     ("exit_ioprio_set", Hook::FExit("__x64_sys_ioprio_set")),
     ("exit_sched_setparam", Hook::FExit("__x64_sys_sched_setparam")),
@@ -243,8 +275,12 @@ enum Attached {
 ///
 /// When the kernel has no BTF or lacks a field.
 pub fn kernel_offsets() -> Result<Offsets, LoadError> {
-    let blob = fs::read(KERNEL_BTF).map_err(LoadError::NoBtf)?;
-    Ok(Btf::parse(&blob)?.offsets()?)
+    Ok(Btf::parse(&kernel_types()?)?.offsets()?)
+}
+
+/// The running kernel's type information.
+fn kernel_types() -> Result<Vec<u8>, LoadError> {
+    fs::read(KERNEL_BTF).map_err(LoadError::NoBtf)
 }
 
 impl Probes {
@@ -256,11 +292,12 @@ impl Probes {
     ///
     /// When not even the `tracepoint` set loads, or not the set that was asked for.
     pub fn load(run_level: u32, only: Option<ProbeSet>) -> Result<Self, LoadError> {
-        let offsets = kernel_offsets()?;
+        let blob = kernel_types()?;
+        let types = Btf::parse(&blob)?;
         let btf = KernelBtf::from_sys_fs()?;
         let mut reason = None;
         if only != Some(ProbeSet::Tracepoint) {
-            match Self::load_set(ProbeSet::Lsm, &[LSM, SHARED], OBJECT, &offsets, run_level, &btf) {
+            match Self::load_set(ProbeSet::Lsm, &[LSM, SHARED], OBJECT, &types, run_level, &btf) {
                 Ok(mut probes) => {
                     probes.load_addresses()?;
                     return Ok(probes);
@@ -271,7 +308,7 @@ impl Probes {
         }
         let programs = &[TRACEPOINT, SHARED];
         let mut probes =
-            Self::load_set(ProbeSet::Tracepoint, programs, OBJECT, &offsets, run_level, &btf)?;
+            Self::load_set(ProbeSet::Tracepoint, programs, OBJECT, &types, run_level, &btf)?;
         probes.reason = reason;
         probes.load_addresses()?;
         Ok(probes)
@@ -281,10 +318,11 @@ impl Probes {
         set: ProbeSet,
         programs: Programs,
         object: &[u8],
-        offsets: &Offsets,
+        types: &Btf<'_>,
         run_level: u32,
         btf: &KernelBtf,
     ) -> Result<Self, LoadError> {
+        let offsets = types.offsets()?;
         let mut object = EbpfLoader::new()
             .allow_unsupported_maps()
             .override_global("OFFSETS", offsets.as_bytes(), true)
@@ -292,7 +330,13 @@ impl Probes {
             .load(object)
             .map_err(|error| LoadError::Object(Box::new(error)))?;
         let (mut loaded, mut left_out) = (Vec::new(), Vec::new());
-        for entry @ (name, hook) in programs.iter().copied().flatten() {
+        let is_here = |(_, hook): &&(&str, Hook)| match hook {
+            Hook::LsmOf(name, arguments) => {
+                types.arguments(&format!("bpf_lsm_{name}")) == Some(*arguments)
+            }
+            _ => true,
+        };
+        for entry @ (name, hook) in programs.iter().copied().flatten().filter(is_here) {
             match load(program(&mut object, name), hook, btf) {
                 Err(error) if is_left_out(&error, &left_out) => left_out.push(hook.name()),
                 result => {
@@ -372,7 +416,7 @@ fn refused(name: &str) -> impl Fn(ProgramError) -> LoadError {
 
 fn load(program: &mut Program, hook: &Hook, btf: &KernelBtf) -> Result<(), ProgramError> {
     match hook {
-        Hook::Lsm(name) => <&mut Lsm>::try_from(program)?.load(name, btf),
+        Hook::Lsm(name) | Hook::LsmOf(name, _) => <&mut Lsm>::try_from(program)?.load(name, btf),
         Hook::FExit(name) => <&mut FExit>::try_from(program)?.load(name, btf),
         Hook::TracePoint(name) => <&mut BtfTracePoint>::try_from(program)?.load(name, btf),
     }
@@ -380,7 +424,7 @@ fn load(program: &mut Program, hook: &Hook, btf: &KernelBtf) -> Result<(), Progr
 
 fn attach(program: &mut Program, hook: &Hook) -> Result<FdLink, ProgramError> {
     match hook {
-        Hook::Lsm(_) => {
+        Hook::Lsm(_) | Hook::LsmOf(..) => {
             let program: &mut Lsm = program.try_into()?;
             let link = program.attach()?;
             Ok(program.take_link(link)?.into())

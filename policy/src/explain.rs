@@ -127,7 +127,8 @@ fn is_signal(verb: Verb) -> bool {
 
 /// Whether the kernel asks for ownership of the process.
 fn controls(verb: Verb) -> bool {
-    is_signal(verb) || matches!(verb, Verb::Priority | Verb::Affinity | Verb::Rlimit)
+    is_signal(verb)
+        || matches!(verb, Verb::Priority | Verb::Affinity | Verb::Rlimit | Verb::OomAdjust)
 }
 
 /// The run's user is nobody else's; only components may run under it.
@@ -167,13 +168,14 @@ fn enforcers(
         (host.response && responds, Enforcer::Response),
     ];
     let able = able.into_iter().filter(|(is_able, _)| *is_able).map(|(_, enforcer)| enforcer);
-    let changes_files =
-        matches!(verb.object(), ObjectKind::File | ObjectKind::FilePair) && verb != Verb::Exec;
+    let changes_files = matches!(verb.object(), ObjectKind::File | ObjectKind::FilePair)
+        && !matches!(verb, Verb::Exec | Verb::UnixConnect | Verb::Receive);
+    let is_unseen = (is_address && !host.cgroup_bpf) || (verb == Verb::Receive && !host.bpf_lsm);
     let note = if is_power {
         None
     } else if !has_hook {
         Some(NO_HOOK)
-    } else if is_address && !host.cgroup_bpf {
+    } else if is_unseen {
         Some(NO_PROGRAM)
     } else if changes_files && label.label() != Label::Unknown {
         Some(OWNERSHIP)

@@ -96,6 +96,7 @@ impl Right {
             Self::RemoveFile => &[Verb::Unlink, Verb::Rename],
             Self::RemoveDir => &[Verb::Rmdir, Verb::Rename],
             Self::Refer => &[Verb::Rename, Verb::Link],
+            // Verbs on cgroups need it too, but meet no file that others write to.
             Self::WriteFile => &[Verb::OpenWrite],
             Self::Truncate => &[Verb::Truncate, Verb::OpenWrite],
             Self::Make => &[Verb::Create, Verb::Rename, Verb::Link],
@@ -115,7 +116,10 @@ impl Right {
             Verb::Create => &[Self::Make],
             Verb::Symlink => &[Self::MakeSymlink],
             Verb::Link => &[Self::Make, Self::MakeSymlink],
-            Verb::Chmod | Verb::Chown => &[],
+            Verb::Chmod | Verb::Chown | Verb::Times | Verb::Setxattr => &[],
+            // Files of processes are passed.
+            Verb::OomAdjust => &[],
+            Verb::CgroupWrite | Verb::CgroupMove | Verb::CgroupKill => &[Self::WriteFile],
             Verb::Fork | Verb::Exit | Verb::Kill | Verb::SignalProbe => &[],
             Verb::Priority | Verb::Affinity | Verb::Rlimit => &[],
             // A domain keeps them in whatever its rights are; nobody relies on that here.
@@ -135,6 +139,7 @@ impl Right {
             | Verb::SyscallRefused => &[],
             // Its rules for TCP (ABI 4) know ports and no addresses.
             Verb::Connect | Verb::Bind | Verb::Send => &[],
+            Verb::UnixConnect | Verb::Receive => &[],
         }
     }
 }

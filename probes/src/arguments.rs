@@ -29,19 +29,31 @@ pub(crate) mod nr {
     pub(crate) const CHOWN: u64 = 92;
     pub(crate) const FCHOWN: u64 = 93;
     pub(crate) const LCHOWN: u64 = 94;
+    pub(crate) const UTIME: u64 = 132;
     pub(crate) const MKNOD: u64 = 133;
+    pub(crate) const SETXATTR: u64 = 188;
+    pub(crate) const LSETXATTR: u64 = 189;
+    pub(crate) const FSETXATTR: u64 = 190;
+    pub(crate) const REMOVEXATTR: u64 = 197;
+    pub(crate) const LREMOVEXATTR: u64 = 198;
+    pub(crate) const FREMOVEXATTR: u64 = 199;
+    pub(crate) const UTIMES: u64 = 235;
     pub(crate) const OPENAT: u64 = 257;
     pub(crate) const MKDIRAT: u64 = 258;
     pub(crate) const MKNODAT: u64 = 259;
     pub(crate) const FCHOWNAT: u64 = 260;
+    pub(crate) const FUTIMESAT: u64 = 261;
     pub(crate) const UNLINKAT: u64 = 263;
     pub(crate) const RENAMEAT: u64 = 264;
     pub(crate) const LINKAT: u64 = 265;
     pub(crate) const SYMLINKAT: u64 = 266;
     pub(crate) const FCHMODAT: u64 = 268;
+    pub(crate) const UTIMENSAT: u64 = 280;
     pub(crate) const RENAMEAT2: u64 = 316;
     pub(crate) const OPENAT2: u64 = 437;
     pub(crate) const FCHMODAT2: u64 = 452;
+    pub(crate) const SETXATTRAT: u64 = 463;
+    pub(crate) const REMOVEXATTRAT: u64 = 466;
 }
 
 /// Whether a syscall of this number opens a file.
@@ -79,6 +91,29 @@ pub(crate) fn changes_files(number: u64) -> bool {
             | nr::FCHMODAT
             | nr::RENAMEAT2
             | nr::FCHMODAT2
+    ) || sets_times(number)
+        || sets_attributes(number)
+}
+
+/// Whether a syscall of this number sets a file's times.
+#[inline(always)]
+pub(crate) fn sets_times(number: u64) -> bool {
+    matches!(number, nr::UTIME | nr::UTIMES | nr::FUTIMESAT | nr::UTIMENSAT)
+}
+
+/// Whether a syscall of this number sets or removes an extended attribute.
+#[inline(always)]
+fn sets_attributes(number: u64) -> bool {
+    matches!(
+        number,
+        nr::SETXATTR
+            | nr::LSETXATTR
+            | nr::FSETXATTR
+            | nr::REMOVEXATTR
+            | nr::LREMOVEXATTR
+            | nr::FREMOVEXATTR
+            | nr::SETXATTRAT
+            | nr::REMOVEXATTRAT
     )
 }
 
@@ -223,6 +258,19 @@ pub(crate) fn asked(registers: Address, number: u64) -> Asked {
         nr::CHOWN => followed(Verb::Chown, it.path(0), it.ids(1)),
         nr::LCHOWN => one(Verb::Chown, it.path(0), it.ids(1)),
         nr::FCHOWN => one(Verb::Chown, it.descriptor(0), it.ids(1)),
+        nr::UTIME | nr::UTIMES => followed(Verb::Times, it.path(0), NOTHING),
+        nr::FUTIMESAT => followed(Verb::Times, it.at(0), NOTHING),
+        nr::UTIMENSAT => Asked {
+            followed: !it.has(3, AT_SYMLINK_NOFOLLOW),
+            ..one(Verb::Times, it.at(0), NOTHING)
+        },
+        nr::SETXATTR | nr::REMOVEXATTR => followed(Verb::Setxattr, it.path(0), NOTHING),
+        nr::LSETXATTR | nr::LREMOVEXATTR => one(Verb::Setxattr, it.path(0), NOTHING),
+        nr::FSETXATTR | nr::FREMOVEXATTR => one(Verb::Setxattr, it.descriptor(0), NOTHING),
+        nr::SETXATTRAT | nr::REMOVEXATTRAT => Asked {
+            followed: !it.has(2, AT_SYMLINK_NOFOLLOW),
+            ..one(Verb::Setxattr, it.at(0), NOTHING)
+        },
         _ => Asked {
             followed: !it.has(4, AT_SYMLINK_NOFOLLOW),
             ..one(Verb::Chown, it.at(0), it.ids(2))

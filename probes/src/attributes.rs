@@ -1,18 +1,28 @@
-//! `truncate`, `chmod` and `chown`: LSM `path_truncate`, `file_truncate`, `path_chmod` and `path_chown`
-//! decide, the last two before the ownership check.
+//! `truncate`, `chmod`, `chown`, `times` and `setxattr`: LSM `path_truncate`, `file_truncate`, `path_chmod`
+//! and `path_chown` decide, the last two before the ownership check; `inode_setattr`, `inode_setxattr`,
+//! `inode_removexattr`, `inode_set_acl` and `inode_remove_acl` after it.
 //!
 //! `int path_truncate(const struct path *path)`, `int file_truncate(struct file *file)` (Linux 6.2;
 //! before, ftruncate(2) passes `path_truncate`), `int path_chmod(const struct path *path, umode_t
-//! mode)`, `int path_chown(const struct path *path, kuid_t uid, kgid_t gid)`,
+//! mode)`, `int path_chown(const struct path *path, kuid_t uid, kgid_t gid)`, `int inode_setattr(struct
+//! mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)` (`idmap` from Linux 6.9 on), `int
+//! inode_setxattr(struct mnt_idmap *idmap, struct dentry *dentry, const char *name, const void *value,
+//! size_t size, int flags)`, `int inode_removexattr(struct mnt_idmap *idmap, struct dentry *dentry, const
+//! char *name)`, `int inode_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, const char *acl_name,
+//! struct posix_acl *kacl)` and `int inode_remove_acl(struct mnt_idmap *idmap, struct dentry *dentry, const
+//! char *acl_name)` (both Linux 6.2; before, they pass the hooks of other attributes),
 //! include/linux/lsm_hook_defs.h, Linux 6.1 to 7.3.
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use ebpf_common::Verb;
 
 use crate::{
-    kernel::{self, Address, Unknown, read_u64},
+    arguments,
+    kernel::{self, Address, Unknown, load_u64, read_u64},
     maps::offset,
-    open, path,
+    open, path, scratch,
+    scratch::stage,
+    verdict,
 };
 
 #[inline(always)]
@@ -23,7 +33,7 @@ fn dentry(path: *const u8) -> Address {
 #[lsm(hook = "path_truncate")]
 pub(crate) fn path_truncate(ctx: LsmContext) -> i32 {
     if open::is_opening() {
-        return crate::verdict::pass_on(ctx.arg(1));
+        return verdict::pass_on(ctx.arg(1));
     }
     path::decide::<Unknown>(ctx.arg(1), Verb::Truncate, [0; 2], || dentry(ctx.arg(0)))
 }
@@ -31,7 +41,7 @@ pub(crate) fn path_truncate(ctx: LsmContext) -> i32 {
 #[lsm(hook = "file_truncate")]
 pub(crate) fn file_truncate(ctx: LsmContext) -> i32 {
     if open::is_opening() {
-        return crate::verdict::pass_on(ctx.arg(1));
+        return verdict::pass_on(ctx.arg(1));
     }
     path::decide::<Unknown>(ctx.arg(1), Verb::Truncate, [0; 2], || {
         kernel::dentry_of::<Unknown>(ctx.arg::<*const u8>(0) as u64)
@@ -51,4 +61,58 @@ pub(crate) fn path_chmod(ctx: LsmContext) -> i32 {
 pub(crate) fn path_chown(ctx: LsmContext) -> i32 {
     let ids = [u64::from(ctx.arg::<u32>(1)), u64::from(ctx.arg::<u32>(2))];
     path::decide::<Unknown>(ctx.arg(3), Verb::Chown, ids, || dentry(ctx.arg(0)))
+}
+
+/// What a hook on a dentry does. A file system above another asks once more for what lies below; what
+/// was asked for is judged already.
+#[inline(always)]
+fn decide(earlier: i32, verb: Verb, dentry: *const u8) -> i32 {
+    let is_judged = |scratch: &mut scratch::Scratch| {
+        scratch.stage == stage::PENDING && scratch.record.verb.number() == verb.number()
+    };
+    if earlier != 0 || scratch::existing().is_some_and(is_judged) {
+        return verdict::pass_on(earlier);
+    }
+    path::decide::<Unknown>(0, verb, [0; 2], || dentry as u64)
+}
+
+/// Fires for permission bits, owners and sizes too, which other hooks have judged.
+#[inline(always)]
+fn decide_times(earlier: i32, dentry: *const u8) -> i32 {
+    let number = load_u64(kernel::current_registers(), offset!(regs_nr));
+    if !arguments::sets_times(number) {
+        return verdict::pass_on(earlier);
+    }
+    decide(earlier, Verb::Times, dentry)
+}
+
+#[lsm(hook = "inode_setattr")]
+pub(crate) fn inode_setattr(ctx: LsmContext) -> i32 {
+    decide_times(ctx.arg(3), ctx.arg(1))
+}
+
+/// The same before Linux 6.9.
+#[lsm(hook = "inode_setattr")]
+pub(crate) fn inode_setattr_early(ctx: LsmContext) -> i32 {
+    decide_times(ctx.arg(2), ctx.arg(0))
+}
+
+#[lsm(hook = "inode_setxattr")]
+pub(crate) fn inode_setxattr(ctx: LsmContext) -> i32 {
+    decide(ctx.arg(6), Verb::Setxattr, ctx.arg(1))
+}
+
+#[lsm(hook = "inode_removexattr")]
+pub(crate) fn inode_removexattr(ctx: LsmContext) -> i32 {
+    decide(ctx.arg(3), Verb::Setxattr, ctx.arg(1))
+}
+
+#[lsm(hook = "inode_set_acl")]
+pub(crate) fn inode_set_acl(ctx: LsmContext) -> i32 {
+    decide(ctx.arg(4), Verb::Setxattr, ctx.arg(1))
+}
+
+#[lsm(hook = "inode_remove_acl")]
+pub(crate) fn inode_remove_acl(ctx: LsmContext) -> i32 {
+    decide(ctx.arg(3), Verb::Setxattr, ctx.arg(1))
 }

@@ -6,14 +6,19 @@
 //! `TP_PROTO(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`,
 //! include/trace/events/sched.h; both in Linux 6.1 to 7.3.
 
+use core::ffi::c_void;
+
 use aya_ebpf::{
-    helpers::bpf_get_current_comm,
+    helpers::{
+        bpf_get_current_comm, bpf_probe_read_user,
+        generated::{bpf_loop, bpf_probe_read_user_str},
+    },
     macros::{btf_tracepoint, lsm},
     programs::{BtfTracePointContext, LsmContext},
 };
 use ebpf_common::{
     Verb,
-    record::{record_flags, string},
+    record::{MAX_ARGV_BYTES, record_flags, string},
 };
 
 use crate::{
@@ -53,6 +58,59 @@ fn add_arguments(scratch: &mut Scratch) {
     scratch.record.string_bytes[string::ARGV] = read as u16;
 }
 
+/// How many words of an exec that does not happen are kept, and how long each may be with its end.
+const MAX_WORDS: u32 = 32;
+const WORD_BYTES: usize = 256;
+
+/// What the reads of the words of one exec share.
+struct Words<'a> {
+    scratch: &'a mut Scratch,
+    /// Address of the next word's address.
+    next: Address,
+    /// Up to where in `strings` words may begin.
+    bound: u32,
+}
+
+/// Adds what a program was to be given that does not run, as the caller wrote it: nobody but the caller
+/// can have changed it since, and nothing came of it.
+#[inline(always)]
+pub(crate) fn add_words(scratch: &mut Scratch, registers: Address, number: u64) {
+    let begin = scratch.used;
+    let second = number == syscall::nr::EXECVEAT;
+    let next = load_u64(registers, if second { offset!(regs_arg2) } else { offset!(regs_arg1) });
+    let bound = begin + (MAX_ARGV_BYTES - WORD_BYTES) as u32;
+    let mut words = Words { scratch, next, bound };
+    // SAFETY: the callback has the form that the helper asks for, and the context outlives the call.
+    unsafe {
+        bpf_loop(MAX_WORDS, word as *mut c_void, (&raw mut words).cast(), 0);
+    }
+    let scratch = words.scratch;
+    scratch.record.string_bytes[string::ARGV] = scratch.used.wrapping_sub(begin) as u16;
+}
+
+extern "C" fn word(_index: u32, words: *mut c_void) -> i64 {
+    const STOP: i64 = 1;
+    // SAFETY: `add_words` passes what nothing else uses meanwhile.
+    let words = unsafe { &mut *words.cast::<Words<'_>>() };
+    // SAFETY: the helper checks the address.
+    let from = unsafe { bpf_probe_read_user(words.next as *const u64) }.unwrap_or(0);
+    words.next += 8;
+    let used = words.scratch.used as usize;
+    if from == 0 || used > words.bound as usize || used > LAST_START {
+        return STOP;
+    }
+    // SAFETY: `used` leaves room for the word; the helper checks the address.
+    let read = unsafe {
+        let to = (&raw mut words.scratch.strings).cast::<u8>().add(used);
+        bpf_probe_read_user_str(to.cast(), WORD_BYTES as u32, from as *const _)
+    };
+    if read <= 0 || read > WORD_BYTES as i64 {
+        return STOP;
+    }
+    words.scratch.used = used as u32 + read as u32;
+    0
+}
+
 #[lsm(hook = "bprm_creds_for_exec")]
 pub(crate) fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
     let earlier = ctx.arg::<i32>(1);
@@ -72,6 +130,7 @@ pub(crate) fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
     let judgement = judge(scratch, slot, ctx.arg::<*const u8>(0) as u64);
     scratch.record.flags |= record_flags::JUDGED;
     if judgement.refuses() {
+        add_words(scratch, registers, load_u64(registers, offset!(regs_nr)));
         emit::emit(scratch, -1);
     } else {
         // Whether the program runs is known later: below, or at the end of the syscall.

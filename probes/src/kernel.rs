@@ -182,6 +182,12 @@ pub(crate) fn leaf_of(task: Address) -> u64 {
     load_u64(node, offset!(node_id))
 }
 
+/// Id of a cgroup whose address was read from somewhere; 0 for none.
+#[inline(always)]
+pub(crate) fn id_of_cgroup(cgroup: Address) -> u64 {
+    read_u64(read_u64(cgroup, offset!(cgroup_node)), offset!(node_id))
+}
+
 /// Number of the inode behind a dentry, 0 if it has none. The check is the verifier's wish where it
 /// knows that there may be none (`BTF_TYPE_SAFE_TRUSTED_OR_NULL(struct dentry)`, Linux 7.3).
 #[inline(always)]

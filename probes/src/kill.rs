@@ -205,7 +205,7 @@ pub(crate) fn refused(
     outcome: i32,
 ) {
     let args = [u64::from(signal), u64::from(given)];
-    fill_named(scratch, slot, verb_of(signal), args, named, outcome);
+    let _ = fill_named(scratch, slot, verb_of(signal), args, named, outcome);
 }
 
 /// Fills in a record of an act on a process, from what the caller named.
@@ -217,7 +217,7 @@ pub(crate) fn fill_named(
     args: [u64; MAX_ARGS],
     named: Named,
     outcome: i32,
-) {
+) -> Judgement {
     scratch.begin(slot, verb);
     scratch.record.args = args;
     let own_leaf = scratch.record.leaf;
@@ -245,7 +245,9 @@ pub(crate) fn fill_named(
         }
     };
     let judgement = verdict::judge(slot, own_leaf, verb, label);
-    scratch.judged(label, if outcome == ESRCH { judgement.of_absent() } else { judgement });
+    let judgement = if outcome == ESRCH { judgement.of_absent() } else { judgement };
+    scratch.judged(label, judgement);
+    judgement
 }
 
 const PIDFS_MAGIC: u64 = 0x5049_4446;
@@ -262,7 +264,7 @@ pub(crate) fn number_of_proc_inode(inode: Address) -> u32 {
 
 /// The number of a `struct pid` in the initial namespace.
 #[inline(always)]
-fn number_of(pid: Address) -> u32 {
+pub(crate) fn number_of(pid: Address) -> u32 {
     read_u32(pid, offset!(pid_numbers) + offset!(upid_number))
 }
 

@@ -12,6 +12,7 @@
 mod arguments;
 mod attributes;
 mod control;
+mod control_file;
 mod create;
 mod emit;
 mod exec;
@@ -30,6 +31,7 @@ mod rename;
 mod scratch;
 mod syscall;
 mod task_storage;
+mod unix;
 mod unlink;
 mod verdict;
 mod walk;

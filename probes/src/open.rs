@@ -1,4 +1,4 @@
-//! `open_write`, and `create` by an open: LSM `file_open` decides, after the ownership check; where no
+//! `open_write`, and `create` by an open, and `receive`: LSM `file_open` decides, after the ownership check; where no
 //! LSM program loads, the open file tells at the syscall's end what the open has done.
 //!
 //! `int file_open(struct file *file)`, include/linux/lsm_hook_defs.h, Linux 6.1 to 7.3. It fires for
@@ -8,11 +8,12 @@ use aya_ebpf::{macros::lsm, programs::LsmContext};
 use ebpf_common::Verb;
 
 use crate::{
+    control, control_file,
     create::{S_IFMT, S_IFREG, type_of},
     emit,
-    kernel::{self, Address, Known, Memory, Unknown, load_u32},
+    kernel::{self, Address, Known, Memory, Unknown, load_u32, load_u64},
     kill,
-    maps::{TASKS, offset},
+    maps::offset,
     path,
     scratch::{self, stage},
     verdict, whose,
@@ -34,11 +35,16 @@ const KEPT_FLAGS: u32 = 0x7f_ffff & !0x8000;
 /// What an open has done to its file, if that is an effect.
 #[inline(always)]
 fn done<M: Memory>(slot: u32, file: Address) -> Option<Verb> {
-    let mode = M::u32(file, offset!(file_mode));
-    if mode & FMODE_CREATED != 0 {
+    if M::u32(file, offset!(file_mode)) & FMODE_CREATED != 0 {
         return Some(Verb::Create);
     }
-    if mode & FMODE_WRITE == 0 {
+    to_write::<M>(slot, file)
+}
+
+/// What it means that a file is open for writing, if it is and that is an effect.
+#[inline(always)]
+fn to_write<M: Memory>(slot: u32, file: Address) -> Option<Verb> {
+    if M::u32(file, offset!(file_mode)) & FMODE_WRITE == 0 {
         return None;
     }
     let inode = M::u64(file, offset!(file_inode));
@@ -50,19 +56,11 @@ fn done<M: Memory>(slot: u32, file: Address) -> Option<Verb> {
     if M::u64(superblock, offset!(superblock_flags)) & SB_NOUSER != 0 {
         return None;
     }
-    (!is_own_process::<M>(slot, inode, superblock)).then_some(Verb::OpenWrite)
-}
-
-/// Whether a file lies in the directory of `/proc` of a process of the run.
-#[inline(always)]
-fn is_own_process<M: Memory>(slot: u32, inode: Address, superblock: Address) -> bool {
-    if M::u64(superblock, offset!(superblock_magic)) != kill::PROC_SUPER_MAGIC {
-        return false;
+    match M::u64(superblock, offset!(superblock_magic)) {
+        kill::PROC_SUPER_MAGIC => control_file::of_process::<M>(slot, file, inode),
+        control_file::CGROUP2_SUPER_MAGIC => Some(control_file::of_cgroup::<M>(file)),
+        _ => Some(Verb::OpenWrite),
     }
-    let number = kill::number_of_proc_inode(inode);
-    // SAFETY: entries are plain integers.
-    let task = unsafe { TASKS.get(number) };
-    task.is_some_and(|task| kill::is_of_run(slot, task.leaf))
 }
 
 /// Whether the current task is in the middle of an open that is judged as a whole: emptying the file
@@ -70,7 +68,11 @@ fn is_own_process<M: Memory>(slot: u32, inode: Address, superblock: Address) -> 
 #[inline(always)]
 pub(crate) fn is_opening() -> bool {
     scratch::existing().is_some_and(|scratch| {
-        scratch.stage == stage::PENDING && scratch.record.verb.number() == Verb::OpenWrite.number()
+        scratch.stage == stage::PENDING
+            && matches!(
+                scratch.record.verb,
+                Verb::OpenWrite | Verb::CgroupWrite | Verb::CgroupMove | Verb::CgroupKill
+            )
     })
 }
 
@@ -94,12 +96,36 @@ pub(crate) fn file_open(ctx: LsmContext) -> i32 {
         // It was there already: nothing was made.
         scratch.stage = stage::NONE;
     }
-    // What was made passed the hook for that.
-    if !verb.is_some_and(|verb| verb.number() == Verb::OpenWrite.number()) {
+    match verb {
+        // What was made passed the hook for that.
+        None | Some(Verb::Create) => 0,
+        Some(Verb::OomAdjust) => control_file::decide(slot, file),
+        Some(verb) => {
+            let flags = load_u32(file, offset!(file_flags)) & KEPT_FLAGS;
+            path::decide::<Known>(0, verb, [u64::from(flags), 0], || {
+                kernel::dentry_of::<Known>(file)
+            })
+        }
+    }
+}
+
+/// `int file_receive(struct file *file)`, Linux 6.1 to 7.3: for each descriptor that a message brings.
+#[lsm(hook = "file_receive")]
+pub(crate) fn file_receive(ctx: LsmContext) -> i32 {
+    let earlier = ctx.arg::<i32>(1);
+    if earlier != 0 {
+        return verdict::pass_on(earlier);
+    }
+    let Some(slot) = whose::run_slot() else { return 0 };
+    let file = ctx.arg::<*const u8>(0) as u64;
+    // Taking a descriptor away from a process is judged as that.
+    let is_taken =
+        load_u64(kernel::current_registers(), offset!(regs_nr)) == control::nr::PIDFD_GETFD;
+    if is_taken || to_write::<Known>(slot, file).is_none() {
         return 0;
     }
     let flags = load_u32(file, offset!(file_flags)) & KEPT_FLAGS;
-    path::decide::<Known>(0, Verb::OpenWrite, [u64::from(flags), 0], || {
+    path::decide::<Known>(0, Verb::Receive, [u64::from(flags), 0], || {
         kernel::dentry_of::<Known>(file)
     })
 }
@@ -134,9 +160,13 @@ pub(crate) fn opened(slot: u32, descriptor: i32, flags: u32) {
         emit::lost(slot, verb);
         return;
     };
-    scratch.begin(slot, verb);
-    scratch.record.args[0] = argument(verb, file, flags);
-    path::fill_unknown(scratch, slot, kernel::dentry_of::<Unknown>(file));
+    if verb.number() == Verb::OomAdjust.number() {
+        let _ = control_file::fill(scratch, slot, file);
+    } else {
+        scratch.begin(slot, verb);
+        scratch.record.args[0] = argument(verb, file, flags);
+        path::fill_unknown(scratch, slot, kernel::dentry_of::<Unknown>(file));
+    }
     emit::emit(scratch, 0);
     scratch.stage = stage::NONE;
 }

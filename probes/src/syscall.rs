@@ -25,12 +25,14 @@ use crate::{
     path::{self, AT_FDCWD, End, Written},
     power,
     scratch::{self, Scratch, stage},
+    unix,
     verdict::Judgement,
     whose,
 };
 
 /// Numbers of the syscalls that are not on files, arch/x86/entry/syscalls/syscall_64.tbl.
 pub(crate) mod nr {
+    pub(crate) const CONNECT: u64 = 42;
     pub(crate) const EXECVE: u64 = 59;
     pub(crate) const KILL: u64 = 62;
     pub(crate) const RT_SIGQUEUEINFO: u64 = 129;
@@ -75,7 +77,11 @@ pub(crate) fn sends_signals(number: u64) -> bool {
 /// Whether the end of a syscall of this number is seen by a program of ours.
 #[inline(always)]
 fn is_watched(number: u64) -> bool {
-    sends_signals(number) || opens(number) || changes_files(number) || controls(number)
+    sends_signals(number)
+        || opens(number)
+        || changes_files(number)
+        || controls(number)
+        || number == nr::CONNECT
 }
 
 /// Hands over a record whose outcome nobody will tell, before another takes its place.
@@ -117,6 +123,8 @@ enum Family {
     File,
     /// An act on a process that is no signal, see [`control`].
     Control,
+    /// A connection to a socket of this host, see [`unix`].
+    Socket,
     /// A power over the kernel or the machine, see [`power`].
     Power,
 }
@@ -133,11 +141,15 @@ fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: boo
             // Where the kernel has skipped the end of another syscall, which it counts, this outcome
             // is not that one's.
             let is_its_own = scratch.syscall == number as u32;
+            if family == Family::Exec && is_its_own && outcome < 0 {
+                exec::add_words(scratch, registers, number);
+            }
             finished(scratch, if is_its_own { outcome } else { OUTCOME_UNKNOWN });
             return;
         }
         // No tracepoint has told of these in the middle of the syscall.
-        let only_here = matches!(family, Family::Open | Family::File | Family::Control);
+        let only_here =
+            matches!(family, Family::Open | Family::File | Family::Control | Family::Socket);
         if before == stage::EMITTED && !(all && only_here) {
             return;
         }
@@ -150,10 +162,11 @@ fn ended(registers: Address, number: u64, outcome: i32, family: Family, all: boo
             changed(slot, arguments::asked(registers, number), outcome);
         }
         Family::Control if outcome < 0 || all => controlled(slot, registers, number, outcome),
+        Family::Socket if outcome < 0 || all => unix::connected(slot, registers, outcome),
         Family::Power if power::was_refused(registers, number, outcome) => {
             power::refused(slot, registers, number, outcome);
         }
-        Family::File | Family::Control | Family::Power => {}
+        Family::File | Family::Control | Family::Socket | Family::Power => {}
     }
 }
 
@@ -179,7 +192,7 @@ fn controlled(slot: u32, registers: Address, number: u64, outcome: i32) {
         emit::lost(slot, asked.verb);
         return;
     };
-    kill::fill_named(scratch, slot, asked.verb, asked.args, asked.named, outcome);
+    let _ = kill::fill_named(scratch, slot, asked.verb, asked.args, asked.named, outcome);
     finished(scratch, outcome);
 }
 
@@ -197,6 +210,7 @@ fn exec_ended(slot: u32, registers: Address, number: u64, outcome: i32) {
     let directory = if at { argument(offset!(regs_arg0)) as i32 } else { AT_FDCWD };
     let user_path = argument(if at { offset!(regs_arg1) } else { offset!(regs_arg0) });
     exec::as_written(scratch, slot, directory, Written::User(user_path));
+    exec::add_words(scratch, registers, number);
     finished(scratch, outcome);
 }
 
@@ -310,6 +324,7 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let outcome = ctx.arg::<i64>(1) as i32;
     match number {
         nr::EXECVE | nr::EXECVEAT => ended(registers, number, outcome, Family::Exec, true),
+        nr::CONNECT => ended(registers, number, outcome, Family::Socket, true),
         _ if sends_signals(number) => ended(registers, number, outcome, Family::Signal, true),
         _ if opens(number) => ended(registers, number, outcome, Family::Open, true),
         _ if changes_files(number) => ended(registers, number, outcome, Family::File, true),
@@ -372,6 +387,15 @@ syscall_exit! {
     exit_fchown: file::FCHOWN, File;
     exit_lchown: file::LCHOWN, File;
     exit_fchownat: file::FCHOWNAT, File;
+    exit_setxattr: file::SETXATTR, File;
+    exit_lsetxattr: file::LSETXATTR, File;
+    exit_fsetxattr: file::FSETXATTR, File;
+    exit_removexattr: file::REMOVEXATTR, File;
+    exit_lremovexattr: file::LREMOVEXATTR, File;
+    exit_fremovexattr: file::FREMOVEXATTR, File;
+    exit_setxattrat: file::SETXATTRAT, File;
+    exit_removexattrat: file::REMOVEXATTRAT, File;
+    exit_connect: nr::CONNECT, Socket;
     exit_setpriority: process::SETPRIORITY, Control;
     exit_ioprio_set: process::IOPRIO_SET, Control;
     exit_sched_setparam: process::SCHED_SETPARAM, Control;
@@ -395,4 +419,14 @@ syscall_exit! {
     exit_setresuid: identity::SETRESUID, Power;
     exit_setresgid: identity::SETRESGID, Power;
     exit_capset: identity::CAPSET, Power;
+}
+
+/// `long do_utimes(int dfd, const char __user *filename, struct timespec64 *times, int flags)`, fs/utimes.c,
+/// Linux 6.1 to 7.3: the one road of the four system calls that set times.
+#[fexit(function = "do_utimes")]
+pub(crate) fn exit_times(ctx: FExitContext) -> i32 {
+    let outcome = ctx.ret::<i64>().unwrap_or(i64::from(OUTCOME_UNKNOWN)) as i32;
+    let registers = kernel::current_registers();
+    ended(registers, load_u64(registers, offset!(regs_nr)), outcome, Family::File, false);
+    0
 }

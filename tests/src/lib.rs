@@ -8,9 +8,11 @@
 #![forbid(unsafe_code)]
 
 pub mod bystander;
+pub mod cgroup;
 pub mod deadline;
 pub mod evasion;
 pub mod expect;
+
 pub mod http;
 pub mod model;
 pub mod programs;
@@ -19,6 +21,7 @@ pub mod pty;
 pub mod record;
 pub mod resident;
 pub mod run;
+pub mod service;
 pub mod traces;
 pub mod webhook;
 pub mod whole;

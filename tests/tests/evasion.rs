@@ -20,11 +20,13 @@ use nix::{
 };
 use tests::{
     bystander::Bystander,
+    cgroup::Cgroup,
     deadline::wait_for,
     evasion::{Came, Evasion, Group, Victim, all},
     record::{Act, Record},
     resident::shared,
     run::Invocation,
+    service::{self, Service},
     traces,
     world::World,
 };
@@ -57,6 +59,8 @@ struct Place {
     words: Vec<u8>,
     data: PathBuf,
     process: Option<Bystander>,
+    /// The cgroup that the process is in, where the evasion names one.
+    group: Option<Cgroup>,
     before: BTreeMap<String, String>,
 }
 
@@ -86,6 +90,7 @@ fn run() -> All {
         let manifest = RunDir::open(running.out()).ok()?.manifest().ok()?;
         manifest.probe_set.is_some().then_some(manifest)
     });
+    let service = Service::start(&world.directory("services"));
     let mut roots = Bystander::start(&world.actor(), 0);
     let common = [
         ("roots", roots.pid().to_string()),
@@ -96,6 +101,9 @@ fn run() -> All {
         ("key", world.path("key/signing.key").display().to_string()),
         ("socket", observer.socket.display().to_string()),
         ("cgroups", traces::cgroups().display().to_string()),
+        ("outside", service.stream().display().to_string()),
+        ("postbox", service.datagram().display().to_string()),
+        ("abstract", service.name().to_owned()),
         ("suid", suid.display().to_string()),
     ];
     let mut places: Vec<Place> =
@@ -155,12 +163,24 @@ fn place(evasion: &'static Evasion, world: &World, uid: u32, common: &[(&str, St
     if let Some(process) = &process {
         places.push(("process", process.pid().to_string().into_bytes()));
     }
+    if evasion.acts.contains("{passer}") {
+        let socket = own.join("passer");
+        service::pass(&socket, &victim);
+        places.push(("passer", show(&socket).into_bytes()));
+    }
+    let group = evasion.acts.contains("{group}").then(Cgroup::new);
+    if let Some(group) = &group {
+        places.push(("group", show(group.path()).into_bytes()));
+        if let Some(process) = &process {
+            group.take(process.pid());
+        }
+    }
     let words = evasion.acts.split_whitespace().flat_map(|word| {
         let mut word = fill(word.as_bytes(), &places);
         word.push(0);
         word
     });
-    Place { evasion, words: words.collect(), data, process, before: BTreeMap::new() }
+    Place { evasion, words: words.collect(), data, process, group, before: BTreeMap::new() }
 }
 
 /// Puts places where their names stand in braces, and blanks where dots stand in the middle of a line.
@@ -187,6 +207,10 @@ fn state(place: &Place) -> BTreeMap<String, String> {
         Victim::Process => {
             let process = place.process.as_ref().expect("it was started");
             process_state(process.pid(), &mut state);
+            if let Some(group) = &place.group {
+                let frozen = fs::read_to_string(group.path().join("cgroup.freeze"));
+                state.insert("frozen".to_owned(), frozen.unwrap_or_default());
+            }
         }
         // Looked at as a whole when the run has ended: it is still being written.
         Victim::Oversight | Victim::Power => {}

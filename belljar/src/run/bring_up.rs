@@ -22,6 +22,7 @@ use super::{
     host::Host,
     log::Log,
     plan::Plan,
+    surroundings,
     watch::{self, Observer},
 };
 use crate::{
@@ -48,9 +49,9 @@ pub(crate) fn roots(
     directory: &Path,
     key: &Path,
 ) -> Vec<LabelledRoot> {
-    let mut roots: Vec<LabelledRoot> = stage
-        .roots
+    let mut roots: Vec<LabelledRoot> = surroundings::services(host)
         .iter()
+        .chain(&stage.roots)
         .map(|(path, label)| LabelledRoot { path: path.clone(), label: *label })
         // What the agent is asked to edit is its work, wherever it lies.
         .chain(
@@ -64,10 +65,8 @@ pub(crate) fn roots(
     let binds = host.binds.iter().map(|(_, directory)| directory.clone());
     roots.extend(binds.map(|path| LabelledRoot { path, label: journal::Label::Workspace }));
     roots.extend(plan.labels.iter().cloned());
-    let mut oversight = vec![directory.to_owned(), "/run/belljar".into()];
-    oversight.push(key.to_owned());
-    oversight.extend(host.pins.as_ref().and_then(|pins| pins.parent()).map(Path::to_owned));
-    for path in oversight {
+    let own = [directory.to_owned(), key.to_owned()];
+    for path in own.into_iter().chain(surroundings::oversight(host)) {
         // What is not there yet cannot be touched by its name before it is made by root.
         if let Ok(path) = fs::canonicalize(path) {
             roots.push(LabelledRoot { path, label: journal::Label::Oversight });

@@ -31,6 +31,8 @@ pub(crate) struct Host {
     /// What stands in for directories of the host in the sandbox: the path there, and the directory.
     pub(crate) binds: Vec<(PathBuf, PathBuf)>,
     stages: Stages,
+    /// Where the cgroups of all runs are.
+    pub(crate) hierarchy: Belljar,
     // Fields drop in this order: the run's processes, then the cgroup of those who watch.
     pub(crate) cgroup: RunCgroup,
     pub(crate) oversight: OversightCgroup,
@@ -58,6 +60,7 @@ impl Host {
             binds: binds(&stages.stage(&run)),
             stage: stages.stage(&run),
             stages,
+            hierarchy: belljar,
             run,
             user,
             limits,

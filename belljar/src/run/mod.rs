@@ -22,6 +22,7 @@ mod require;
 mod settle;
 mod supervise;
 mod surface;
+mod surroundings;
 mod tell;
 mod terminal;
 mod watch;

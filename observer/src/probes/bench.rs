@@ -1,6 +1,6 @@
 //! For the benchmark: probes that come and go within one process, and the floor beside them.
 
-use super::{Hook, KernelBtf, LoadError, ProbeSet, Probes, Programs, kernel_offsets};
+use super::{Hook, KernelBtf, LoadError, ProbeSet, Probes, Programs, kernel_types};
 
 static FLOOR: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/floor"));
 
@@ -30,13 +30,14 @@ impl Probes {
     ///
     /// As [`Probes::load`].
     pub fn load_floor(run_level: u32, set: ProbeSet) -> Result<Self, LoadError> {
-        let offsets = kernel_offsets()?;
+        let blob = kernel_types()?;
+        let types = Btf::parse(&blob)?;
         let btf = KernelBtf::from_sys_fs()?;
         let programs: Programs = match set {
             ProbeSet::Lsm => &[LSM, PROCESSES],
             ProbeSet::Tracepoint => &[TRACEPOINT, PROCESSES],
         };
-        Self::load_set(set, programs, FLOOR, &offsets, run_level, &btf)
+        Self::load_set(set, programs, FLOOR, &types, run_level, &btf)
     }
 
     /// Detaches every program, and leaves them and their maps loaded.

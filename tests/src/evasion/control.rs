@@ -23,6 +23,13 @@ const fn hooked(name: &'static str, what: &'static str, acts: &'static str, verb
         .with_tracepoints(Came::Seen(verb, "host", WHY))
 }
 
+/// An act on the victim's cgroup, which is open to everybody.
+const fn cgroup(name: &'static str, what: &'static str, acts: &'static str, verb: Verb) -> Evasion {
+    refused(name, what, acts, verb)
+        .with_lsm(Came::Prevented(Enforcer::BpfLsm, verb, "supervision"))
+        .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::OpenWrite, "supervision"))
+}
+
 pub(super) const ALL: &[Evasion] = &[
     refused(
         "ptrace-attach",
@@ -78,12 +85,12 @@ pub(super) const ALL: &[Evasion] = &[
         "oom-score",
         "/proc/PID/oom_score_adj: first to go when memory is short",
         "put /proc/{process}/oom_score_adj 1000",
-        Verb::OpenWrite,
+        Verb::OomAdjust,
     )
-    .with_lsm(Came::Prevented(Enforcer::BpfLsm, Verb::OpenWrite, "system"))
+    .with_lsm(Came::Prevented(Enforcer::BpfLsm, Verb::OomAdjust, "host"))
     .with_tracepoints(Came::Seen(
-        Verb::OpenWrite,
-        "system",
+        Verb::OomAdjust,
+        "host",
         "Landlock lets /proc pass, where a process writes about itself; other users' processes are \
          safe by ownership",
     )),
@@ -120,8 +127,8 @@ pub(super) const ALL: &[Evasion] = &[
         Enforcer::Dac,
         Verb::OpenWrite,
     )
-    .with_lsm(Came::Prevented(Enforcer::Dac, Verb::OpenWrite, "system"))
-    .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::OpenWrite, "system")),
+    .with_lsm(Came::Prevented(Enforcer::Dac, Verb::OpenWrite, "supervision"))
+    .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::OpenWrite, "supervision")),
     power(
         Group::Control,
         "born-elsewhere",
@@ -139,8 +146,8 @@ pub(super) const ALL: &[Evasion] = &[
         Enforcer::Dac,
         Verb::OpenWrite,
     )
-    .with_lsm(Came::Prevented(Enforcer::Dac, Verb::OpenWrite, "system"))
-    .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::OpenWrite, "system")),
+    .with_lsm(Came::Prevented(Enforcer::Dac, Verb::OpenWrite, "oversight"))
+    .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::OpenWrite, "oversight")),
     power(
         Group::Control,
         "cgroup-of-ones-own",
@@ -149,6 +156,25 @@ pub(super) const ALL: &[Evasion] = &[
         Enforcer::Dac,
         Verb::Create,
     )
-    .with_lsm(Came::Prevented(Enforcer::BpfLsm, Verb::Create, "system"))
-    .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::Create, "system")),
+    .with_lsm(Came::Prevented(Enforcer::BpfLsm, Verb::Create, "oversight"))
+    .with_tracepoints(Came::Prevented(Enforcer::Landlock, Verb::Create, "oversight")),
+    cgroup(
+        "cgroup-freeze",
+        "its cgroup is frozen",
+        "put {group}/cgroup.freeze 1",
+        Verb::CgroupWrite,
+    ),
+    cgroup(
+        "cgroup-kill-another",
+        "every process of its cgroup is killed",
+        "put {group}/cgroup.kill 1",
+        Verb::CgroupKill,
+    ),
+    cgroup(
+        "join-another-cgroup",
+        "one's own process id into its cgroup.procs",
+        "open {group}/cgroup.procs write",
+        Verb::CgroupMove,
+    )
+    .after(Victim::Power),
 ];

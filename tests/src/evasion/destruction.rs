@@ -14,8 +14,7 @@ const fn destroys(
     on_data(Group::Destruction, name, what, acts, verb)
 }
 
-const NO_VERB: &str = "no verb of the catalogue yet: times and extended attributes are neither \
-                       judged nor recorded";
+const NO_RIGHT: &str = "Landlock has no right for it; only ownership would refuse";
 
 pub(super) const ALL: &[Evasion] = &[
     destroys("unlink", "unlink(2), as a baseline", "unlink {victim}", Verb::Unlink),
@@ -84,22 +83,14 @@ pub(super) const ALL: &[Evasion] = &[
     ),
     destroys("unlinkat", "unlinkat(2)", "unlinkat cwd {victim}", Verb::Unlink),
     destroys("mode", "chmod(2) takes all rights away", "chmod {victim}", Verb::Chmod)
-        .with_tracepoints(Came::Seen(
-            Verb::Chmod,
-            "data",
-            "Landlock has no right for it; only ownership would refuse",
-        )),
+        .with_tracepoints(Came::Seen(Verb::Chmod, "data", NO_RIGHT)),
     destroys(
         "mode-by-descriptor",
         "fchmod(2) on a descriptor opened to read",
         "fchmod {victim}",
         Verb::Chmod,
     )
-    .with_tracepoints(Came::Seen(
-        Verb::Chmod,
-        "data",
-        "Landlock has no right for it; only ownership would refuse",
-    )),
+    .with_tracepoints(Came::Seen(Verb::Chmod, "data", NO_RIGHT)),
     destroys("plant", "a new file beside it", "open {data}/planted new", Verb::Create),
     destroys("plant-directory", "mkdir(2) beside it", "mkdir {data}/planted", Verb::Create),
     destroys("plant-fifo", "mknod(2) of a FIFO beside it", "mknod {data}/planted", Verb::Create),
@@ -121,7 +112,13 @@ pub(super) const ALL: &[Evasion] = &[
         "unnamed {data} {data}/planted",
         Verb::OpenWrite,
     ),
-    destroys("times", "utimensat(2) sets its times back", "times {victim}", Verb::Chmod)
-        .with_lsm(Came::Unseen(NO_VERB))
-        .with_tracepoints(Came::Unseen(NO_VERB)),
+    destroys("times", "utimensat(2) sets its times back", "times {victim}", Verb::Times)
+        .with_tracepoints(Came::Seen(Verb::Times, "data", NO_RIGHT)),
+    destroys(
+        "times-by-descriptor",
+        "futimens(3) on a descriptor opened to read",
+        "futimens {victim}",
+        Verb::Times,
+    )
+    .with_tracepoints(Came::Seen(Verb::Times, "data", NO_RIGHT)),
 ];

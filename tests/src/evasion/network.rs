@@ -3,7 +3,7 @@
 use ebpf_common::Verb;
 use journal::Enforcer;
 
-use super::{Came, Evasion, Group, power};
+use super::{Came, Evasion, Group, Victim, power};
 
 /// An act on an address that no label covers.
 const fn address(
@@ -21,6 +21,17 @@ const fn address(
 /// A socket on which addresses would not be judged.
 const fn socket(name: &'static str, what: &'static str, acts: &'static str) -> Evasion {
     power(Group::Network, name, what, acts, Enforcer::Seccomp, Verb::SyscallRefused)
+}
+
+/// A connection to a service of the host's that has no label.
+const fn unix(name: &'static str, what: &'static str, acts: &'static str) -> Evasion {
+    power(Group::Network, name, what, acts, Enforcer::BpfLsm, Verb::UnixConnect)
+        .with_lsm(Came::Prevented(Enforcer::BpfLsm, Verb::UnixConnect, "system"))
+        .with_tracepoints(Came::Seen(
+            Verb::UnixConnect,
+            "system",
+            "no enforcer judges sockets of the host here; ownership of its file is what protects one",
+        ))
 }
 
 pub(super) const ALL: &[Evasion] = &[
@@ -55,4 +66,18 @@ pub(super) const ALL: &[Evasion] = &[
     socket("packets", "a packet socket", "socket 17 3 0"),
     socket("virtual-machines", "a vsock socket, to the host of a machine", "socket 40 1 0"),
     socket("kernel-cipher", "an AF_ALG socket: more kernel to reach", "socket 38 5 0"),
+    unix("unix-stream", "connect(2) to a socket's file", "unix_stream {outside}"),
+    unix("unix-datagram", "connect(2) of a datagram socket", "unix_datagram {postbox}"),
+    unix("unix-abstract", "connect(2) to an abstract socket", "unix_stream {abstract}"),
+    unix("unix-send", "sendto(2) without connect(2)", "unix_send {postbox}")
+        .with_tracepoints(Came::Unseen("no tracepoint tells to which socket a datagram goes")),
+    Evasion {
+        name: "passed-descriptor",
+        group: Group::Network,
+        what: "another process passes a descriptor of the file, open for writing",
+        acts: "receive {passer}",
+        victim: Victim::Data,
+        lsm: Came::Prevented(Enforcer::BpfLsm, Verb::Receive, "data"),
+        tracepoint: Came::Unseen("no tracepoint tells of a descriptor that a message brings"),
+    },
 ];

@@ -1,9 +1,11 @@
-//! `create`, `open_write`, `truncate`, `link`, `symlink`, `chmod`, `chown`: every road.
+//! `create`, `open_write`, `truncate`, `link`, `symlink`, `chmod`, `chown`, `times`, `setxattr` and the control
+//! files of cgroups: every road.
 
 use std::path::Path;
 
 use journal::Verb;
 use tests::{
+    cgroup::Cgroup,
     expect::Expected,
     world::{World, words},
 };
@@ -156,6 +158,77 @@ fn every_road_to_a_files_size_mode_and_owner_is_recorded_of_that_file() {
             size(&missing).before_hooks("ENOENT"),
             mode(&missing).before_hooks("ENOENT"),
         ]);
+    }
+}
+
+const TIMES: [&str; 5] = ["utime", "utimes", "futimesat", "utimensat", "futimens"];
+const MARKS: [&str; 6] =
+    ["setxattr", "lremovexattr", "lsetxattr", "fremovexattr", "fsetxattr", "removexattr"];
+
+pub(crate) fn marks(world: &World) -> Prepared {
+    let own = world.path("own");
+    world.directory("");
+    let mut script = Script::default().act("open", &words([&own, &"create"]));
+    for road in TIMES.iter().chain(&MARKS) {
+        script = script.act(road, &[&own]);
+    }
+    let missing = world.path("missing");
+    script.act("utimes", &[&missing]).act("setxattr", &[&missing]).into()
+}
+
+#[test]
+fn every_road_to_a_files_times_and_attributes_is_recorded_of_that_file() {
+    for part in parts("marks") {
+        let (own, missing) = (part.path("own"), part.path("missing"));
+        let mut acts = vec![made(&own, "regular").by_descriptor()];
+        let by_road = |verb, road: &str| {
+            let act = system(verb, &own);
+            if road.starts_with('f') && road != "futimesat" { act.by_descriptor() } else { act }
+        };
+        acts.extend(TIMES.map(|road| by_road(Verb::Times, road)));
+        // Whether a file system keeps attributes is its own affair.
+        let outcomes = part.outcomes();
+        acts.extend(MARKS.map(|road| {
+            let (_, outcome) =
+                outcomes.iter().find(|(name, _)| *name == road).expect("it was done");
+            by_road(Verb::Setxattr, road).outcome(outcome)
+        }));
+        acts.push(system(Verb::Times, &missing).before_hooks("ENOENT"));
+        acts.push(system(Verb::Setxattr, &missing).before_hooks("ENOENT"));
+        part.assert_did(&acts);
+    }
+}
+
+/// The control files of a cgroup, with the verb of each.
+const CONTROLS: [(&str, Verb); 4] = [
+    ("cgroup.procs", Verb::CgroupMove),
+    ("cgroup.threads", Verb::CgroupMove),
+    ("cgroup.kill", Verb::CgroupKill),
+    ("cgroup.freeze", Verb::CgroupWrite),
+];
+
+pub(crate) fn cgroups(_: &World) -> Prepared {
+    let group = Cgroup::new();
+    let script = CONTROLS.iter().fold(Script::default(), |script, (file, _)| {
+        script.act("open", &words([&group.path().join(file), &"write"]))
+    });
+    let script = script.act("mkdir", &[&group.path().join("one")]);
+    Prepared { group: Some(group), ..script.into() }
+}
+
+#[test]
+fn a_cgroups_control_files_are_supervision_by_verbs_of_their_own() {
+    for part in parts("cgroups") {
+        let group = part.group.clone().expect("the part has one");
+        let mut acts = CONTROLS
+            .map(|(file, verb)| {
+                Expected::file(verb, "supervision", &group.join(file))
+                    .with("flags", "0x1")
+                    .by_descriptor()
+            })
+            .to_vec();
+        acts.push(Expected::created("supervision", &group.join("one"), "directory"));
+        part.assert_did(&acts);
     }
 }
 

@@ -13,6 +13,7 @@ mod powers;
 mod processes;
 mod ring;
 mod script;
+mod unix;
 
 use std::sync::LazyLock;
 
@@ -33,6 +34,8 @@ const PARTS: &[(&str, Prepare)] = &[
     ("opens", changes::opens),
     ("makes", changes::makes),
     ("attributes", changes::attributes),
+    ("marks", changes::marks),
+    ("cgroups", changes::cgroups),
     ("links", changes::links),
     ("labels", labels::nearest),
     ("moves", labels::moves),
@@ -49,6 +52,8 @@ const PARTS: &[(&str, Prepare)] = &[
     ("addresses", network::spellings),
     ("wildcards", network::wildcards),
     ("sockets", network::sockets),
+    ("unix", unix::every),
+    ("passed", unix::passed),
 ];
 
 /// The shared runs: with the probe set that this kernel gets, and in a machine with the other one

@@ -11,9 +11,11 @@ use journal::{Effect, Verb};
 use nix::mount::{MntFlags, umount2};
 use tests::{
     bystander::Bystander,
+    cgroup::Cgroup,
     expect::{self, Expected},
     record::{Act, Record},
     run::Invocation,
+    service::Service,
     traces,
     whole::SKIPPED,
     world::World,
@@ -31,6 +33,8 @@ pub(crate) struct Prepared {
     pub(crate) labels: Vec<(&'static str, PathBuf)>,
     pub(crate) bystander: Option<Bystander>,
     pub(crate) mounts: Mounts,
+    pub(crate) group: Option<Cgroup>,
+    pub(crate) service: Option<Service>,
 }
 
 /// Places where something was mounted; dropping this takes it away.
@@ -79,6 +83,9 @@ pub(crate) struct Part {
     pub(crate) record: Arc<Record>,
     /// The bystander's process and whether it was alive at the end.
     pub(crate) bystander: Option<(i32, bool)>,
+    pub(crate) service: Option<Service>,
+    /// Where its cgroup was.
+    pub(crate) group: Option<PathBuf>,
 }
 
 impl Shared {
@@ -124,6 +131,8 @@ impl Shared {
                 left: left.clone(),
                 record: Arc::clone(&record),
                 bystander,
+                service: part.service.take(),
+                group: part.group.as_ref().map(|group| group.path().to_owned()),
             };
             came.insert(name, of);
         }

@@ -150,6 +150,11 @@ impl Actor {
             "connect" => net::connect(&words.text(0)?, words.address(1)?).map(|()| None),
             "bind" => net::bind(&words.text(0)?, words.address(1)?).map(|()| None),
             "sendto" => net::send(words.address(0)?).map(|()| None),
+            "unix_stream" => net::unix_stream(&words.text(0)?).map(|()| None),
+            "unix_datagram" => net::unix_datagram(&words.text(0)?).map(|()| None),
+            "unix_send" => net::unix_send(&words.text(0)?).map(|()| None),
+            "unix_own" => net::unix_own(&words.text(0)?).map(|()| None),
+            "receive" => net::receive(&words.text(0)?).map(|()| None),
             "fastopen" => net::fast_open(words.address(0)?).map(|()| None),
             "socket" => value(sys::call(
                 libc::SYS_socket,

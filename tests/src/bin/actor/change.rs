@@ -53,6 +53,7 @@ pub(crate) fn one(road: &str, path: &CStr) -> Option<Done> {
     let fifo = c_long::from(libc::S_IFIFO) | file;
     let same = c_long::from(SAME);
     let (p, nofollow) = (at(path), c_long::from(libc::AT_SYMLINK_NOFOLLOW));
+    let (attribute, value) = (at(c"user.mark"), at(c"1"));
     Some(match road {
         "mkdir" => sys::call(libc::SYS_mkdir, [p, directory, 0, 0, 0]),
         "mkdirat" => sys::call(libc::SYS_mkdirat, [here, p, directory, 0, 0]),
@@ -74,6 +75,24 @@ pub(crate) fn one(road: &str, path: &CStr) -> Option<Done> {
             through(path, libc::O_RDONLY, |fd| sys::call(libc::SYS_fchown, [fd, same, same, 0, 0]))
         }
         "fchownat" => sys::call(libc::SYS_fchownat, [here, p, same, same, nofollow]),
+        // No times are named: they are set to now.
+        "utime" => sys::call(libc::SYS_utime, [p, 0, 0, 0, 0]),
+        "utimes" => sys::call(libc::SYS_utimes, [p, 0, 0, 0, 0]),
+        "futimesat" => sys::call(libc::SYS_futimesat, [here, p, 0, 0, 0]),
+        "utimensat" => sys::call(libc::SYS_utimensat, [here, p, 0, nofollow, 0]),
+        "futimens" => {
+            through(path, libc::O_RDONLY, |fd| sys::call(libc::SYS_utimensat, [fd, 0, 0, 0, 0]))
+        }
+        "setxattr" => sys::call(libc::SYS_setxattr, [p, attribute, value, 1, 0]),
+        "lsetxattr" => sys::call(libc::SYS_lsetxattr, [p, attribute, value, 1, 0]),
+        "fsetxattr" => through(path, libc::O_RDONLY, |fd| {
+            sys::call(libc::SYS_fsetxattr, [fd, attribute, value, 1, 0])
+        }),
+        "removexattr" => sys::call(libc::SYS_removexattr, [p, attribute, 0, 0, 0]),
+        "lremovexattr" => sys::call(libc::SYS_lremovexattr, [p, attribute, 0, 0, 0]),
+        "fremovexattr" => through(path, libc::O_RDONLY, |fd| {
+            sys::call(libc::SYS_fremovexattr, [fd, attribute, 0, 0, 0])
+        }),
         _ => return None,
     })
 }

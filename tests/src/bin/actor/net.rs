@@ -1,14 +1,17 @@
 //! Acts on addresses: a socket, and one call on it.
 
 use std::{
+    io::{IoSliceMut, Write as _},
     net::SocketAddr,
     os::fd::{AsRawFd as _, OwnedFd},
 };
 
 use nix::{
+    cmsg_space,
     errno::Errno,
     sys::socket::{
-        self, AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike,
+        self, AddressFamily, Backlog, ControlMessageOwned, MsgFlags, SockFlag, SockType,
+        SockaddrIn, SockaddrIn6, SockaddrLike, UnixAddr,
     },
 };
 
@@ -55,4 +58,65 @@ pub(crate) fn fast_open(to: SocketAddr) -> Result<(), Errno> {
     let socket = socket(SockType::Stream, to)?;
     let fast_open = MsgFlags::from_bits_retain(libc::MSG_FASTOPEN);
     socket::sendto(socket.as_raw_fd(), b"data", &*raw(to), fast_open).map(drop)
+}
+
+/// A socket of this host, by its path or, behind an `@`, its abstract name.
+fn unix(name: &str) -> Result<UnixAddr, Errno> {
+    match name.strip_prefix('@') {
+        Some(name) => UnixAddr::new_abstract(name.as_bytes()),
+        None => UnixAddr::new(name),
+    }
+}
+
+fn unix_socket(kind: SockType) -> Result<OwnedFd, Errno> {
+    socket::socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)
+}
+
+pub(crate) fn unix_stream(name: &str) -> Result<(), Errno> {
+    let socket = unix_socket(SockType::Stream)?;
+    socket::connect(socket.as_raw_fd(), &unix(name)?)
+}
+
+pub(crate) fn unix_datagram(name: &str) -> Result<(), Errno> {
+    let socket = unix_socket(SockType::Datagram)?;
+    socket::connect(socket.as_raw_fd(), &unix(name)?)
+}
+
+/// A datagram from a socket that is not connected.
+pub(crate) fn unix_send(name: &str) -> Result<(), Errno> {
+    let socket = unix_socket(SockType::Datagram)?;
+    socket::sendto(socket.as_raw_fd(), b"datagram", &unix(name)?, MsgFlags::empty()).map(drop)
+}
+
+/// Connects to an abstract socket of one's own.
+pub(crate) fn unix_own(name: &str) -> Result<(), Errno> {
+    let listener = unix_socket(SockType::Stream)?;
+    socket::bind(listener.as_raw_fd(), &unix(name)?)?;
+    socket::listen(&listener, Backlog::new(1)?)?;
+    unix_stream(name)
+}
+
+/// Takes a descriptor that whoever answers at a socket passes, and writes to its file.
+pub(crate) fn receive(name: &str) -> Result<(), Errno> {
+    let socket = unix_socket(SockType::Stream)?;
+    socket::connect(socket.as_raw_fd(), &unix(name)?)?;
+    let (mut byte, mut space) = ([0; 1], cmsg_space!([i32; 1]));
+    let mut bytes = [IoSliceMut::new(&mut byte)];
+    let message = socket::recvmsg::<UnixAddr>(
+        socket.as_raw_fd(),
+        &mut bytes,
+        Some(&mut space),
+        MsgFlags::MSG_CMSG_CLOEXEC,
+    )?;
+    let passed = message.cmsgs().ok().and_then(|mut parts| {
+        parts.find_map(|part| match part {
+            ControlMessageOwned::ScmRights(descriptors) => descriptors.first().copied(),
+            _ => None,
+        })
+    });
+    // The kernel leaves out what may not be received, and says so by a flag alone.
+    let descriptor = passed.ok_or(Errno::EPERM)?;
+    let mut file = crate::sys::file_of(descriptor);
+    file.write_all(b"written")
+        .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
 }

@@ -2,7 +2,12 @@
 //! another road to the same end.
 #![allow(unsafe_code)]
 
-use std::{ffi::CStr, os::fd::RawFd, ptr};
+use std::{
+    ffi::CStr,
+    fs::File,
+    os::fd::{FromRawFd as _, RawFd},
+    ptr,
+};
 
 use io_uring::{IoUring, opcode, squeue, types::Fd};
 use libc::{c_int, c_long, c_uint};
@@ -269,4 +274,10 @@ fn in_ring(entry: &squeue::Entry) -> Result<i64, Errno> {
     ring.submit_and_wait(1).map_err(errno)?;
     let result = ring.completion().next().ok_or(Errno::EIO)?.result();
     if result < 0 { Err(Errno::from_raw(-result)) } else { Ok(i64::from(result)) }
+}
+
+/// The file of a descriptor that a message has brought.
+pub(crate) fn file_of(descriptor: RawFd) -> File {
+    // SAFETY: the kernel has just made it for this process, and nothing else knows of it.
+    unsafe { File::from_raw_fd(descriptor) }
 }
