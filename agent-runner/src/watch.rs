@@ -1,6 +1,12 @@
 //! The traits through which an agent is watched: by the observer, the transcript, the terminal.
 
-use std::{error::Error, io, os::fd::BorrowedFd, time::Duration};
+use std::{
+    error::Error,
+    io,
+    os::fd::BorrowedFd,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use journal::{
     Entry,
@@ -65,6 +71,24 @@ impl Transcript for TranscriptWriter {
 impl<F: FnMut(&Entry) -> Result<(), WriteError> + Send> Transcript for F {
     fn append(&mut self, entry: &Entry) -> Result<(), WriteError> {
         self(entry)
+    }
+}
+
+/// A transcript to which several write, each whole lines.
+#[derive(Clone)]
+pub struct SharedTranscript(Arc<Mutex<dyn Transcript>>);
+
+impl SharedTranscript {
+    /// Shares one.
+    #[must_use]
+    pub fn new(transcript: impl Transcript + 'static) -> Self {
+        Self(Arc::new(Mutex::new(transcript)))
+    }
+}
+
+impl Transcript for SharedTranscript {
+    fn append(&mut self, entry: &Entry) -> Result<(), WriteError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).append(entry)
     }
 }
 

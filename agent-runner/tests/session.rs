@@ -187,6 +187,8 @@ fn the_transcript_holds_words_calls_and_results_in_order() {
             Event::Result { call, ok, .. } => format!("{call}: {ok}"),
             Event::Note { text } => text.clone(),
             Event::Reply { stop, .. } => stop.clone(),
+            Event::ModelRequest { line, .. } => line.clone(),
+            Event::ModelResponse { status, .. } => format!("{status:?}"),
         })
         .collect();
     assert_eq!(kinds, ["assistant: Let me see.", "1: list_processes", "1: true"]);

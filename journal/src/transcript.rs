@@ -58,9 +58,80 @@ pub enum Event {
         /// Wall time from the request to the reply's end, nanoseconds.
         duration_ns: u64,
     },
+    /// A program in the sandbox asks a model, through the proxy.
+    ModelRequest {
+        /// The request's number in the run, from 1.
+        request: u64,
+        /// The call whose process holds the connection; null where none was found to hold it.
+        call: Option<u64>,
+        /// That process; likewise.
+        tgid: Option<u32>,
+        /// Method, path and query, `POST /v1/messages`.
+        line: String,
+        /// The body: as JSON, else as text. Null where it was not read.
+        body: serde_json::Value,
+        /// What the body holds besides: parts that an earlier request's body has as well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        repeats: Option<Repeats>,
+        /// Bytes of the body.
+        body_bytes: u64,
+        /// Whether `body` is a text that was cut.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        truncated: bool,
+    },
+    /// What came back of such a request.
+    ModelResponse {
+        /// The request's number.
+        request: u64,
+        /// The HTTP status; null where the model's server gave none.
+        status: Option<u16>,
+        /// Why the proxy answered itself and did not ask the server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<String>,
+        /// Why the answer is not whole. `body` is then what had come.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        broken: Option<String>,
+        /// Whether it came as a stream of events; `body` is then the reply that they make up.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        streamed: bool,
+        /// The body: as JSON, else as text.
+        body: serde_json::Value,
+        /// Bytes of the body as it came.
+        body_bytes: u64,
+        /// Whether `body` is a text that was cut.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        truncated: bool,
+        /// Tokens read; absent where the server does not count.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input_tokens: Option<u64>,
+        /// Tokens written; likewise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output_tokens: Option<u64>,
+        /// Wall time from the request to the end, nanoseconds.
+        duration_ns: u64,
+    },
     /// Something that the harness did or noticed.
     Note {
         /// In words.
         text: String,
     },
+}
+
+/// What a request's body has in common with that of an earlier one: a conversation is sent whole each
+/// time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeats {
+    /// The earlier request, which may repeat another in turn.
+    pub request: u64,
+    /// Members of the body that are the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+    /// How many messages (or items of `input`) from the first on are the same.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub messages: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -160,7 +160,11 @@ fn calls(directory: &RunDir, problems: &mut Vec<String>) -> Vec<Call> {
                     begun.duration_ns = Some(duration_ns);
                 }
             }
-            Event::Message { .. } | Event::Reply { .. } | Event::Note { .. } => {}
+            Event::Message { .. }
+            | Event::Reply { .. }
+            | Event::ModelRequest { .. }
+            | Event::ModelResponse { .. }
+            | Event::Note { .. } => {}
         }
     }
     calls

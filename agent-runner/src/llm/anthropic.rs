@@ -14,8 +14,6 @@ use super::{
 };
 use crate::agent::Surroundings;
 
-/// Where Anthropic itself answers.
-const BASE_URL: &str = "https://api.anthropic.com";
 /// The version of the format that this speaks.
 const VERSION: &str = "2023-06-01";
 /// Tokens of a reply where no limit is given: the format wants one.
@@ -30,6 +28,9 @@ pub struct Anthropic {
 }
 
 impl Anthropic {
+    /// Where Anthropic itself answers.
+    pub(crate) const BASE_URL: &str = "https://api.anthropic.com";
+
     /// A model of this name; `/v1/messages` is added to the base address, which is Anthropic's own
     /// where there is none. The format has no seed.
     ///
@@ -44,7 +45,7 @@ impl Anthropic {
     ) -> Result<Self, ConnectError> {
         let header = (HeaderName::from_static("x-api-key"), "");
         let connection =
-            Connection::new(base_url.unwrap_or(BASE_URL), "/v1/messages", key, header)?
+            Connection::new(base_url.unwrap_or(Self::BASE_URL), "/v1/messages", key, header)?
                 .with_header("anthropic-version", VERSION);
         Ok(Self { connection, name: name.to_owned(), sampling })
     }

@@ -36,7 +36,22 @@ const TOKEN_BYTES: u64 = 4;
 impl Spent {
     /// Adds a reply; what the server did not count is estimated from the sizes in bytes.
     pub(crate) fn add(&mut self, usage: Usage, request_bytes: u64, reply_bytes: u64) {
+        self.begin();
+        self.count(usage, request_bytes, reply_bytes);
+    }
+
+    /// Adds a reply that is asked for.
+    pub(crate) fn begin(&mut self) {
         self.turns += 1;
+    }
+
+    /// Takes a reply back that did not come.
+    pub(crate) fn give_back(&mut self) {
+        self.turns -= 1;
+    }
+
+    /// Adds what a reply took.
+    pub(crate) fn count(&mut self, usage: Usage, request_bytes: u64, reply_bytes: u64) {
         self.input += usage.input.unwrap_or(request_bytes.div_ceil(TOKEN_BYTES));
         self.output += usage.output.unwrap_or(reply_bytes.div_ceil(TOKEN_BYTES));
     }

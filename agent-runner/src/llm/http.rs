@@ -54,7 +54,7 @@ impl ApiKey {
         Ok(Self(text.into()))
     }
 
-    fn header(&self, before: &str) -> HeaderValue {
+    pub(crate) fn header(&self, before: &str) -> HeaderValue {
         let mut value = HeaderValue::try_from(format!("{before}{}", self.0.expose_secret()))
             .expect("a key is visible ASCII");
         value.set_sensitive(true);
@@ -68,8 +68,12 @@ impl ApiKey {
 
     /// Whether it is in words, and no accident.
     fn is_in(&self, words: &str) -> bool {
-        let key = self.0.expose_secret();
-        key.len() >= KEY_IN_WORDS && words.contains(key)
+        self.in_words().is_some_and(|key| words.contains(key))
+    }
+
+    /// What to look for in words; none where that could be a word like others.
+    pub(crate) fn in_words(&self) -> Option<&str> {
+        Some(self.0.expose_secret()).filter(|key| key.len() >= KEY_IN_WORDS)
     }
 }
 
@@ -147,14 +151,7 @@ impl Connection {
         key: Option<ApiKey>,
         (key_header, before): (HeaderName, &str),
     ) -> Result<Self, ConnectError> {
-        let base = Url::parse(base)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or_else(|| ConnectError::Url(base.to_owned()))?;
-        let bare = base.username().is_empty() && base.password().is_none();
-        if !bare || base.query().is_some() || base.fragment().is_some() {
-            return Err(ConnectError::Secret);
-        }
+        let base = base_address(base)?;
         let url = format!("{}{path}", base.as_str().trim_end_matches('/'));
         let url = Url::parse(&url).map_err(|_| ConnectError::Url(url.clone()))?;
         let mut headers = HeaderMap::new();
@@ -258,6 +255,19 @@ impl Drop for Connection {
     }
 }
 
+/// A server's address, to which paths are added.
+pub(crate) fn base_address(base: &str) -> Result<Url, ConnectError> {
+    let base = Url::parse(base)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| ConnectError::Url(base.to_owned()))?;
+    let bare = base.username().is_empty() && base.password().is_none();
+    if !bare || base.query().is_some() || base.fragment().is_some() {
+        return Err(ConnectError::Secret);
+    }
+    Ok(base)
+}
+
 fn shortened(text: &str) -> String {
     let text = text.trim();
     match text.char_indices().nth(MESSAGE_LIMIT) {
@@ -274,7 +284,7 @@ pub(crate) enum Taken {
     Last,
 }
 
-fn client(url: &Url) -> Result<Client, ConnectError> {
+pub(crate) fn client(url: &Url) -> Result<Client, ConnectError> {
     // Whoever installed one before has done the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()

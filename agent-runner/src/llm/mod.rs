@@ -24,3 +24,6 @@ pub use error::ModelError;
 pub use http::{ApiKey, ConnectError, Connection, Retries};
 pub use model::{Model, Sampling};
 pub use openai::OpenAi;
+
+pub(crate) use budget::Spent;
+pub(crate) use http::{base_address, client};

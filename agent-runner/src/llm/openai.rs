@@ -14,9 +14,6 @@ use super::{
 };
 use crate::agent::Surroundings;
 
-/// Where OpenAI itself answers.
-const BASE_URL: &str = "https://api.openai.com/v1";
-
 /// A model behind an OpenAI-compatible server.
 #[derive(Debug)]
 pub struct OpenAi {
@@ -28,6 +25,9 @@ pub struct OpenAi {
 }
 
 impl OpenAi {
+    /// Where OpenAI itself answers.
+    pub(crate) const BASE_URL: &str = "https://api.openai.com/v1";
+
     /// A model of this name; `/chat/completions` is added to the base address, which is OpenAI's own
     /// where there is none.
     ///
@@ -41,7 +41,7 @@ impl OpenAi {
         sampling: Sampling,
     ) -> Result<Self, ConnectError> {
         let connection = Connection::new(
-            base_url.unwrap_or(BASE_URL),
+            base_url.unwrap_or(Self::BASE_URL),
             "/chat/completions",
             key,
             (AUTHORIZATION, "Bearer "),

@@ -105,7 +105,11 @@ impl Calls {
                     begun.ended = Some((ok, duration_ns));
                 }
             }
-            Event::Message { .. } | Event::Reply { .. } | Event::Note { .. } => {}
+            Event::Message { .. }
+            | Event::Reply { .. }
+            | Event::ModelRequest { .. }
+            | Event::ModelResponse { .. }
+            | Event::Note { .. } => {}
         }
     }
 
