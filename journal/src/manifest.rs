@@ -67,6 +67,9 @@ pub struct Model {
     /// Most tokens of one reply; absent where it was left to the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
+    /// Where a wrapped command reached it: the proxy's address. Absent where the model is the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
 }
 
 /// What is known of a run besides its effects.

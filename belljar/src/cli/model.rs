@@ -8,6 +8,10 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Language models")]
 pub(crate) struct ModelArgs {
+    /// Give a wrapped command a model, `openai/NAME`, `anthropic/NAME`, or `*` for every NAME: it finds
+    /// it by OPENAI_BASE_URL or ANTHROPIC_BASE_URL, and the key stays outside
+    #[arg(long, value_name = "PROVIDER/MODEL")]
+    pub(crate) model: Option<String>,
     /// The server's address, for any that speaks the provider's wire format (default: the
     /// provider's own)
     #[arg(long, value_name = "URL")]
@@ -21,7 +25,7 @@ pub(crate) struct ModelArgs {
     /// Most tokens of one reply (default: the server's; for Anthropic 8192)
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u32>,
-    /// End the agent after so many replies (default: the scenario's turns)
+    /// End the agent after so many replies (default: the scenario's turns; no limit for a wrapped command)
     #[arg(long, value_name = "N")]
     pub(crate) budget_turns: Option<u64>,
     /// End the agent when so many tokens were read and written
@@ -44,15 +48,17 @@ pub(crate) struct ModelArgs {
 impl ModelArgs {
     /// A flag that was given and means nothing without a model.
     pub(crate) fn for_models_alone(&self) -> Option<&'static str> {
+        let none = self.model.is_none();
         let flags = [
-            ("--base-url", self.base_url.is_some()),
-            ("--api-key-file", self.api_key_file.is_some()),
+            ("--base-url", none && self.base_url.is_some()),
+            ("--api-key-file", none && self.api_key_file.is_some()),
+            // A wrapped command chooses these itself.
             ("--temperature", self.temperature.is_some()),
             ("--max-tokens", self.max_tokens.is_some()),
-            ("--budget-turns", self.budget_turns.is_some()),
-            ("--budget-tokens", self.budget_tokens.is_some()),
-            ("--budget-money", self.budget_money.is_some()),
-            ("--price", self.price.is_some()),
+            ("--budget-turns", none && self.budget_turns.is_some()),
+            ("--budget-tokens", none && self.budget_tokens.is_some()),
+            ("--budget-money", none && self.budget_money.is_some()),
+            ("--price", none && self.price.is_some()),
         ];
         flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
     }

@@ -4,6 +4,7 @@
 //! makes what the run needs of this host. [`supervise`] carries the run, [`settle`] ends it: what
 //! would outlive it is recorded, then nothing of it is left, and a resident observer hears the
 //! [`judgement`]. [`tell`] prints how it ended. [`bring_up`] starts components and sandbox;
+//! a [`served`] model is what a wrapped command is given.
 //! [`terminal`] shows the run meanwhile, on a [`surface`] behind an
 //! [`outlet`].
 
@@ -19,6 +20,7 @@ mod pins;
 mod plan;
 mod redact;
 mod require;
+mod served;
 mod settle;
 mod supervise;
 mod surface;

@@ -16,13 +16,13 @@ use crate::{
 
 /// Whose wire format a server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Provider {
+pub(super) enum Provider {
     OpenAi,
     Anthropic,
 }
 
 impl Provider {
-    fn read(name: &str) -> Result<Self, Failure> {
+    pub(super) fn read(name: &str) -> Result<Self, Failure> {
         match name {
             "openai" => Ok(Self::OpenAi),
             "anthropic" => Ok(Self::Anthropic),
@@ -36,7 +36,7 @@ impl Provider {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
@@ -85,14 +85,7 @@ impl PlannedModel {
                 Anthropic::new(name, url, key, sampling).map(|model| Box::new(model) as _)
             }
         };
-        let model = model.map_err(|error| {
-            let exit = match error {
-                ConnectError::Url(_) | ConnectError::Secret => Exit::Usage,
-                ConnectError::Key => Exit::Configuration,
-                ConnectError::Client(_) | ConnectError::Runtime(_) => Exit::Os,
-            };
-            Failure::new(exit, error)
-        })?;
+        let model = model.map_err(connect_failure)?;
         let ModelArgs { budget_turns, budget_tokens, budget_money, price, .. } = &arguments.model;
         let budget = Budget {
             turns: budget_turns.unwrap_or(turns.into()),
@@ -115,6 +108,7 @@ impl PlannedModel {
             base_url: self.base_url.clone(),
             temperature: self.sampling.temperature,
             max_tokens: self.sampling.max_tokens,
+            proxy: None,
         }
     }
 
@@ -126,9 +120,19 @@ impl PlannedModel {
     }
 }
 
+/// Why a server could not be got ready to be asked.
+pub(super) fn connect_failure(error: ConnectError) -> Failure {
+    let exit = match error {
+        ConnectError::Url(_) | ConnectError::Secret => Exit::Usage,
+        ConnectError::Key => Exit::Configuration,
+        ConnectError::Client(_) | ConnectError::Runtime(_) => Exit::Os,
+    };
+    Failure::new(exit, error)
+}
+
 /// The key: from the file that was named, else from the environment. A server of the user's own may
 /// want none.
-fn key(provider: Provider, arguments: &ModelArgs) -> Result<Option<ApiKey>, Failure> {
+pub(super) fn key(provider: Provider, arguments: &ModelArgs) -> Result<Option<ApiKey>, Failure> {
     let variable = provider.variable();
     let text = match &arguments.api_key_file {
         Some(file) => Some(key_in(file)?),

@@ -17,7 +17,7 @@ use journal::{
 use policy::{HostCapabilities, Labelled, LabelledAddress, LabelledRoot, Policy};
 use scenarios::Scenario;
 
-use super::{model::PlannedModel, redact};
+use super::{model::PlannedModel, redact, served::Served};
 use crate::{
     cli::{ModeArg, RunArgs},
     exit::{Exit, Failure, OrExit as _},
@@ -48,6 +48,8 @@ impl Agent {
 pub(crate) struct Plan {
     pub(crate) scenario: Scenario,
     pub(crate) agent: Agent,
+    /// The model that a wrapped command is given.
+    pub(crate) served: Option<Served>,
     pub(crate) tier: Tier,
     pub(crate) mode: Mode,
     pub(crate) policy: Policy,
@@ -94,6 +96,7 @@ impl Plan {
         let redaction = redact::resolve(&policy, &environment)?;
         Ok(Self {
             agent: agent(arguments, &scenario)?,
+            served: served(arguments)?,
             scenario,
             tier,
             mode: match arguments.mode {
@@ -142,7 +145,10 @@ fn agent(arguments: &RunArgs, scenario: &Scenario) -> Result<Agent, Failure> {
         return Ok(Agent::Model(Box::new(model)));
     }
     if let Some(flag) = arguments.model.for_models_alone() {
-        let message = format!("{flag} is for language models: name one with --agent llm:…");
+        let message = format!(
+            "{flag} is for language models: name one with --agent llm:…, or with --model for a \
+             wrapped command"
+        );
         return Err(Failure::new(Exit::Usage, anyhow!(message)));
     }
     if let Some((program, rest)) = arguments.command.split_first() {
@@ -172,6 +178,17 @@ fn agent(arguments: &RunArgs, scenario: &Scenario) -> Result<Agent, Failure> {
     };
     let organism = Organism::parse(&source, &file).map_err(Failure::in_file)?;
     Ok(Agent::Organism { name: name.to_owned(), organism: Box::new(organism) })
+}
+
+/// The model that a wrapped command is given, if any.
+fn served(arguments: &RunArgs) -> Result<Option<Served>, Failure> {
+    let Some(spelled) = &arguments.model.model else { return Ok(None) };
+    if arguments.command.is_empty() {
+        let message = "--model gives a wrapped command its model: put the command behind --, or name \
+                       a model as the agent with --agent llm:PROVIDER/MODEL";
+        return Err(Failure::new(Exit::Usage, anyhow!(message)));
+    }
+    Served::read(spelled, arguments).map(Some)
 }
 
 /// A labelled root with its links followed: labels belong to what is there, not to a spelling.

@@ -1,6 +1,7 @@
 //! Carries a run: watched before anything acts, measured before the agent begins.
 
 use std::{
+    ffi::OsString,
     os::unix::fs::DirBuilderExt as _,
     path::Path,
     process::ExitCode,
@@ -9,8 +10,10 @@ use std::{
 };
 
 use agent_runner::{
-    AgentEnd, Cancel, Command, Limits, Sandboxed, Session, SessionError, SessionParts, Stdin,
-    Variables, llm::SYSTEM_PROMPT,
+    AgentEnd, Cancel, Command, Limits, Sandboxed, Session, SessionError, SessionParts,
+    SharedTranscript, Stdin, StreamName, Transcript as _, Variables,
+    llm::SYSTEM_PROMPT,
+    proxy::{Door, Proxy, ProxyParts},
 };
 use anyhow::{Context as _, anyhow};
 use journal::{
@@ -32,7 +35,7 @@ use super::{
     host::{self, Host},
     interrupt::Interrupt,
     plan::{Agent, Plan},
-    require,
+    require, served,
     settle::{self, Settled},
     tell,
     terminal::Terminal,
@@ -113,6 +116,7 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
         key,
         terminal,
         interrupt: interrupt.clone(),
+        door: None,
         deadline: None,
         watched: None,
         components: None,
@@ -142,6 +146,8 @@ pub(crate) struct Run<'a> {
     pub(crate) key: journal::sign::SigningKey,
     pub(crate) terminal: Terminal,
     pub(crate) interrupt: Interrupt,
+    /// Where a wrapped command finds its model.
+    pub(crate) door: Option<Door>,
     /// When a wrapped command's time is over.
     pub(crate) deadline: Option<Instant>,
     pub(crate) watched: Option<Watched>,
@@ -167,7 +173,14 @@ impl Run<'_> {
             .map(|root| (journal::escape::escape(root.path.as_os_str().as_encoded_bytes()), root))
             .map(|(path, root)| (path.into_owned(), root.label))
             .collect();
-        let addresses = bring_up::addresses(&self.plan, &self.stage);
+        let mut addresses = bring_up::addresses(&self.plan, &self.stage);
+        if let Some(model) = &self.plan.served {
+            let door = Door::open().or_exit(Exit::Os)?;
+            // The last label for an address counts.
+            addresses.push(served::label(&door));
+            self.manifest.model = Some(model.record(door.address()));
+            self.door = Some(door);
+        }
         self.manifest.addresses = addresses
             .iter()
             .map(|labelled| (labelled.pattern.to_string(), labelled.label.clone()))
@@ -236,10 +249,12 @@ impl Run<'_> {
     }
 
     fn act(&mut self) -> Result<AgentEnd, Failure> {
+        let door = self.door.take();
         let spawner = self.spawner.as_ref().expect("the sandbox stands by now");
         let watched = self.watched.as_ref().expect("the run is watched by now");
-        let mut transcript =
+        let transcript =
             TranscriptWriter::create(&self.directory, &self.host.run).or_exit(Exit::Io)?;
+        let mut transcript = SharedTranscript::new(transcript);
         let event =
             Event::Message { role: "user".to_owned(), text: self.stage.instruction.clone() };
         if let Agent::Model(_) = &self.plan.agent {
@@ -253,7 +268,9 @@ impl Run<'_> {
         self.interrupt.then(move || interrupted.cancel());
         let died = cancel.clone();
         watched.observer.guard(move || died.cancel()).or_exit(Exit::Os)?;
-        let environment = bring_up::environment(&self.stage.workspace, &self.plan.environment);
+        let mut environment = self.plan.environment.clone();
+        let proxy = self.proxy(door, &mut environment, &transcript, &cancel)?;
+        let environment = bring_up::environment(&self.stage.workspace, &environment);
         let mut hands =
             Sandboxed::new(spawner, &self.host.cgroup, self.stage.workspace.clone(), environment);
         let mut calls =
@@ -294,13 +311,41 @@ impl Run<'_> {
                 stdin: Stdin::Null,
             }),
         };
-        end.map_err(|error| {
+        let recorded = proxy.map_or(Ok(()), Proxy::finish);
+        let end = end.map_err(|error| {
             let exit = match &error {
                 SessionError::Transcript(_) => Exit::Io,
                 _ => Exit::Os,
             };
             Failure::new(exit, error)
+        })?;
+        recorded.or_exit(Exit::Io)?;
+        Ok(end)
+    }
+
+    /// Gives a wrapped command its model, if it is to have one.
+    fn proxy(
+        &self,
+        door: Option<Door>,
+        environment: &mut Vec<(OsString, OsString)>,
+        transcript: &SharedTranscript,
+        cancel: &Cancel,
+    ) -> Result<Option<Proxy>, Failure> {
+        let (Some(model), Some(door)) = (&self.plan.served, door) else { return Ok(None) };
+        let upstream = model.upstream.clone();
+        let variables = door.environment(upstream.dialect());
+        environment.extend(variables.map(|(name, value)| (name.into(), value.into())));
+        Proxy::start(ProxyParts {
+            door,
+            upstream,
+            budget: model.budget,
+            uid: self.host.user.uid(),
+            run: self.host.cgroup.path().to_owned(),
+            transcript: transcript.clone(),
+            cancel: cancel.clone(),
         })
+        .map(Some)
+        .or_exit(Exit::Os)
     }
 
     fn measure(&mut self, meter: Option<Meter>) {
