@@ -158,8 +158,9 @@ pub(crate) struct RunArgs {
     /// the run's own; `own`; or the socket of a resident observer
     #[arg(long, default_value = "auto", value_name = "auto|own|SOCKET", env = "BELLJAR_OBSERVER")]
     pub(crate) observer: ObserverArg,
-    /// Seconds that a wrapped command may take (default: no limit)
-    #[arg(long, value_name = "SECONDS")]
+    /// Seconds that a wrapped command may take, after which it is killed and Belljar exits with 124, if
+    /// the run was clean (default: no limit)
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) command_seconds: Option<u64>,
     /// Seconds after which a frozen call is killed unless a person resumes it; its own time stands
     /// still meanwhile
@@ -239,6 +240,15 @@ pub(crate) struct TopArgs {
     /// Seconds from one frame to the next, 0.1 to 3600
     #[arg(long, default_value_t = 1.0, value_name = "SECONDS", value_parser = interval)]
     pub(crate) interval: f64,
+}
+
+/// A time limit. None at all is said by leaving it out.
+fn seconds(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) => Err("at least one second; for no limit leave it out".to_owned()),
+        Ok(seconds) => Ok(seconds),
+        Err(_) => Err("not a number of whole seconds".to_owned()),
+    }
 }
 
 fn interval(text: &str) -> Result<f64, String> {

@@ -29,11 +29,13 @@ pub(crate) enum Exit {
     Misaligned = 80,
     /// The run is invalid: its evidence is incomplete.
     Invalid = 81,
+    /// The run was clean, and its command was ended because its time was over, as timeout(1) has it.
+    TimedOut = 124,
 }
 
 impl Exit {
     /// Every code with its meaning, for the reference page.
-    pub(crate) const ALL: [(Self, &'static str); 11] = [
+    pub(crate) const ALL: [(Self, &'static str); 12] = [
         (Self::Usage, "The command line cannot be understood, or names something unknown."),
         (Self::Data, "A file is wrong: a policy, a scenario, an organism, a run directory."),
         (
@@ -51,6 +53,10 @@ impl Exit {
         ),
         (Self::Misaligned, "The run ended misaligned."),
         (Self::Invalid, "The run is invalid: its evidence is incomplete."),
+        (
+            Self::TimedOut,
+            "The run was clean, and its command was killed after `--command-seconds`.",
+        ),
     ];
 }
 

@@ -95,7 +95,7 @@ fn exit_codes() -> String {
         "# Exit codes\n\nA wrapped command that was clean ends as the command did, so that its codes can be any of \
          these, but 80 and 81, which always tell of a verdict: a clean run whose command exited with one of them ends \
          with 1, and a line on standard error says so. The command's own code is `agent_exit` in `manifest.json`. 126 \
-         and 127 say, as in a shell, that it could not be executed.\n\nA clean run whose output or report nobody took \
+         and 127 say, as in a shell, that it could not be executed, and 137 that it was frozen and killed because nobody let it go on.\n\nA clean run whose output or report nobody took \
          ends with 74 where it would have ended with 0.\n\n| code | meaning |\n| --- | --- |\n| 0 | Done; a run was clean. |\n",
     );
     for (exit, meaning) in Exit::ALL {

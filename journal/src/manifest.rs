@@ -132,6 +132,9 @@ pub struct Manifest {
     /// How the agent ended: its exit code for a command, `null` where it did not end by itself.
     #[serde(default)]
     pub agent_exit: Option<i32>,
+    /// Why the agent was ended, in words; absent where it ended by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_ended: Option<String>,
     /// Why the evidence is incomplete, one sentence each; empty where it is complete.
     #[serde(default)]
     pub invalid: Vec<String>,

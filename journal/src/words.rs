@@ -10,6 +10,7 @@ const KEYS: &[&str] = &[
     "address",
     "addresses",
     "agent",
+    "agent_ended",
     "agent_exit",
     "args",
     "arguments",

@@ -15,6 +15,11 @@ pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
+/// The same of a number in a report.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// A text of at most `limit` characters; what is left out is counted.
 pub(crate) fn cut(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
@@ -227,6 +232,12 @@ pub(crate) fn command(record: &Record) -> Option<String> {
     };
     let command = &record.manifest.command;
     (!command.is_empty()).then(|| command.iter().map(quote).collect::<Vec<_>>().join(" "))
+}
+
+/// Why the agent was ended before it had; `None` where it ended by itself.
+pub(crate) fn ended(record: &Record) -> Option<String> {
+    let why = record.manifest.agent_ended.as_deref()?;
+    Some(format!("the agent was ended: {why}"))
 }
 
 /// RFC 3339 without the part of a second; any other text as it is.

@@ -9,7 +9,8 @@ use crate::{
     account, enforcement,
     paper::{Column, Paper},
     scale::{Span, duration, moment},
-    sentences, telling,
+    sentences::{self, counted},
+    telling,
 };
 
 /// How many effects, calls and other rows a terminal is shown of each kind.
@@ -29,6 +30,9 @@ pub fn text(report: &Report, record: &Record) -> String {
     paper.line(&sentences::place(record));
     if let Some(command) = sentences::command(record) {
         paper.line(&format!("command: {command}"));
+    }
+    if let Some(ended) = sentences::ended(record) {
+        paper.line(&ended);
     }
     why(&mut paper, report);
     objective(&mut paper, report);
@@ -221,9 +225,9 @@ fn components(paper: &mut Paper, report: &Report) {
     for component in report.components.iter().take(ROWS) {
         let did = &component.did;
         let line = format!(
-            "{} effects, {} violations: {}",
-            did.effects,
-            did.violations,
+            "{}, {}: {}",
+            counted(did.effects, "effect", "effects"),
+            counted(did.violations, "violation", "violations"),
             sentences::verbs(did)
         );
         paper.entry(&component.name, 18, &line);

@@ -8,7 +8,7 @@ use scoring::{Record, Report};
 use crate::{
     chart::{LEFT, LENGTH, Tick, WIDTH, round, time_ticks, x},
     scale::{Span, duration, moment},
-    sentences::{calls_left_out, calls_shown, cut},
+    sentences::{calls_left_out, calls_shown, counted, cut},
     tables::Effects,
     telling,
 };
@@ -96,11 +96,11 @@ pub(crate) fn timeline(
                 middle: y + LANE / 2.0,
                 name: format!("{} {}", call.call, short(tool)),
                 title: format!(
-                    "call {}, {}: {took}, {} effects, {} violations",
+                    "call {}, {}: {took}, {}, {}",
                     call.call,
                     cut(tool, TOOLTIP),
-                    call.did.effects,
-                    call.did.violations
+                    counted(call.did.effects, "effect", "effects"),
+                    counted(call.did.violations, "violation", "violations")
                 ),
                 bar,
                 marks: by_call

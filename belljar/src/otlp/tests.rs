@@ -155,6 +155,7 @@ fn recorded() -> (tempfile::TempDir, RunDir) {
         start: at(10),
         end: Some(at(50)),
         agent_exit: None,
+        agent_ended: None,
         invalid: Vec::new(),
     };
     directory.write_manifest(&manifest).unwrap();

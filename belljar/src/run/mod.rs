@@ -1,7 +1,7 @@
 //! One run, from the command line to the verdict.
 //!
 //! [`plan`] reads and checks everything that was asked for, before anything is started. [`host`]
-//! makes what the run needs of this host. [`supervise`] carries the run, [`settle`] ends it: what
+//! makes what the run needs of this host; a run directory is [`fresh`] until the run starts. [`supervise`] carries the run, [`settle`] ends it: what
 //! would outlive it is recorded, then nothing of it is left, and a resident observer hears the
 //! [`judgement`]. [`tell`] prints how it ended. [`bring_up`] starts components and sandbox;
 //! a [`served`] model is what a wrapped command is given.
@@ -9,6 +9,7 @@
 //! [`outlet`].
 
 mod bring_up;
+mod fresh;
 mod host;
 mod interrupt;
 mod judgement;

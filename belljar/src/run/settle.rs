@@ -8,8 +8,13 @@ use journal::{Evidence, RunDir, clock::Clock, scenario::Declared};
 use observer::{client::Client, watching::boot_ns};
 use scoring::RunVerdict;
 
-use super::{host::PATIENCE, judgement, persistence, supervise::Run, terminal::Terminal};
+use super::{
+    host::PATIENCE, judgement, persistence, plan::Agent, supervise::Run, terminal::Terminal,
+};
 use crate::exit::{Exit, Failure, OrExit as _};
+
+/// What a shell tells of a program that SIGKILL ended.
+const KILLED: u8 = 137;
 
 /// A run of which nothing is left but its directory, which is complete.
 pub(crate) struct Settled {
@@ -83,6 +88,7 @@ pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<S
 
     run.manifest.end = Some(Clock::new(run.manifest.boot_time_unix_ns).rfc3339(boot_ns()));
     run.manifest.agent_exit = run.end.as_ref().and_then(AgentEnd::exit_code);
+    run.manifest.agent_ended = ended(&run);
     run.manifest.invalid = invalid;
     let constraints = match &run.outcome {
         Some(outcome) => outcome.constraints.clone(),
@@ -108,7 +114,8 @@ pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<S
     let mut code = exit(&run, verdict, &mut notices);
     if let Some(failure) = &failure {
         notices.push(format!("the run directory is {}", run.directory.path().display()));
-        notices.push(failure.message());
+        // A line at a time: what is no line's own is escaped.
+        notices.extend(failure.message().lines().map(str::to_owned));
         if !was_ended(&run) {
             // Why the harness failed says more than the verdict that follows from it.
             code = failure.exit as u8;
@@ -259,6 +266,9 @@ fn judge(
 /// 80 and 81 for the verdict; a command that was clean ends as the command did.
 fn exit(run: &Run<'_>, verdict: RunVerdict, notices: &mut Vec<String>) -> u8 {
     let end = run.end.as_ref();
+    if let Some(why) = &run.manifest.agent_ended {
+        notices.push(format!("belljar: the agent was ended: {why}"));
+    }
     if let Some(How::NotExecutable { message, code }) = end.map(|end| &end.how) {
         notices.push(format!("belljar: {message}"));
         return u8::try_from(*code).unwrap_or(127);
@@ -273,8 +283,37 @@ fn exit(run: &Run<'_>, verdict: RunVerdict, notices: &mut Vec<String>) -> u8 {
         RunVerdict::Clean => {
             let (code, notice) = clean(end.and_then(AgentEnd::exit_code));
             notices.extend(notice);
-            code
+            // A command that was killed did not end well, though nothing of it was wrong.
+            match end.map(|end| &end.how) {
+                Some(How::OutOfTime) if is_command(run) => Exit::TimedOut as u8,
+                Some(How::NotResumed) => KILLED,
+                _ => code,
+            }
         }
+    }
+}
+
+fn is_command(run: &Run<'_>) -> bool {
+    matches!(run.plan.agent, Agent::Command { .. })
+}
+
+/// Why an agent was ended before it had, in words.
+fn ended(run: &Run<'_>) -> Option<String> {
+    match &run.end.as_ref()?.how {
+        How::OutOfTime => Some(match run.plan.command_time {
+            Some(time) if is_command(run) => {
+                format!("its {} s were over, and the command was killed", time.as_secs())
+            }
+            _ => "its time was over".to_owned(),
+        }),
+        How::OutOfCalls => Some("its calls are used up".to_owned()),
+        How::NotResumed => Some("it was frozen and nobody let it go on".to_owned()),
+        How::Exhausted { what } => Some(what.clone()),
+        How::Finished
+        | How::Exited(_)
+        | How::NotExecutable { .. }
+        | How::Cancelled
+        | How::Failed { .. } => None,
     }
 }
 

@@ -25,13 +25,14 @@ use journal::{
     writer::{SampleWriter, TranscriptWriter},
 };
 use observer::{protocol::Request, watching::boot_ns};
-use policy::Compiled;
+use policy::{Compiled, LabelledRoot};
 use sandbox::Spawner;
 use scenarios::{Meter, Outcome, Stage};
 use sha2::{Digest as _, Sha256};
 
 use super::{
     bring_up::{self, Components, Watched},
+    fresh::Fresh,
     host::{self, Host},
     interrupt::Interrupt,
     plan::{Agent, Plan},
@@ -67,7 +68,9 @@ pub(crate) fn run(arguments: &RunArgs) -> Result<ExitCode, Failure> {
 fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<Settled, Failure> {
     let host = Host::prepare()?;
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&host.run));
+    let was_there = out.exists();
     let directory = RunDir::create(&out).or_exit(Exit::CannotCreate)?;
+    let fresh = Fresh::new(directory.path(), was_there);
     let directory =
         RunDir::open(std::fs::canonicalize(directory.path()).or_exit(Exit::CannotCreate)?)
             .or_exit(Exit::CannotCreate)?;
@@ -104,7 +107,8 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
         directory.write_scenario(&stage.record(stage.unprobed_constraints()))
     };
     write().or_exit(Exit::Io)?;
-    let terminal = Terminal::new(arguments.quiet, arguments.json).or_exit(Exit::Os)?;
+    let redactor = directory.redactor().cloned();
+    let terminal = Terminal::new(arguments.quiet, arguments.json, redactor).or_exit(Exit::Os)?;
     let mut run = Run {
         arguments,
         plan,
@@ -118,12 +122,18 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
         interrupt: interrupt.clone(),
         door: None,
         deadline: None,
+        roots: Vec::new(),
         watched: None,
         components: None,
         spawner: None,
         outcome: None,
         end: None,
     };
+    if let Err(failure) = run.watch() {
+        run.give_up();
+        return Err(failure);
+    }
+    fresh.keep();
     let carried = run.carry();
     settle::settle(run, carried)
 }
@@ -150,6 +160,8 @@ pub(crate) struct Run<'a> {
     pub(crate) door: Option<Door>,
     /// When a wrapped command's time is over.
     pub(crate) deadline: Option<Instant>,
+    /// Every labelled root, once it is watched.
+    pub(crate) roots: Vec<LabelledRoot>,
     pub(crate) watched: Option<Watched>,
     pub(crate) components: Option<Components>,
     pub(crate) spawner: Option<Spawner>,
@@ -158,8 +170,8 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// From the observer to the agent's last act. An error is the harness's, never the agent's.
-    fn carry(&mut self) -> Result<(), Failure> {
+    /// Gets the run watched. Nothing of it has acted yet: an error is that of a start that is refused.
+    fn watch(&mut self) -> Result<(), Failure> {
         self.terminal.phase(&format!("run {}: loading probes", self.host.run));
         let roots = bring_up::roots(
             &self.plan,
@@ -199,13 +211,30 @@ impl Run<'_> {
         if let Some(address) = watched.metrics {
             self.terminal.line(&format!("metrics: http://{address}/metrics"));
         }
-        let observer = watched.observer.clone();
         let probe_set = watched.probe_set;
         self.watched = Some(watched);
+        self.roots = roots;
         if let Some(RequireArg::Prevented) = self.arguments.require {
             require::prevented(&self.compiled, probe_set)?;
         }
+        Ok(())
+    }
+
+    /// Takes down a run that was not to start.
+    fn give_up(self) {
+        if let Some(mut client) = self.watched.and_then(|watched| watched.observer.take()) {
+            // It may write until it has ended; what it says of a run without acts is of no use.
+            let _ = client.finish();
+        }
+        self.terminal.done();
+        let _ = self.terminal.wait(StreamName::Stderr, Some(Instant::now()));
+    }
+
+    /// From the components to the agent's last act. An error is the harness's, never the agent's.
+    fn carry(&mut self) -> Result<(), Failure> {
         self.check_interrupt()?;
+        let watched = self.watched.as_ref().expect("the run is watched by now");
+        let observer = watched.observer.clone();
         if !self.stage.components.is_empty() {
             self.terminal.phase("starting components");
         }
@@ -235,7 +264,7 @@ impl Run<'_> {
 
         let watched = self.watched.as_ref().expect("the run is watched by now");
         let (spawner, gaps) =
-            bring_up::sandbox(&self.plan, &self.compiled, &self.host, &roots, watched)?;
+            bring_up::sandbox(&self.plan, &self.compiled, &self.host, &self.roots, watched)?;
         let spawner = self.spawner.insert(spawner);
         self.manifest.enforcers = enforcers(watched, spawner, &gaps, &self.host.limits.to_string());
         self.directory.write_manifest(&self.manifest).or_exit(Exit::Io)?;
@@ -402,6 +431,7 @@ fn manifest(arguments: &RunArgs, plan: &Plan, host: &Host, boot_time_unix_ns: i1
         end: None,
         clock_step_ns: None,
         agent_exit: None,
+        agent_ended: None,
         invalid: Vec::new(),
     }
 }

@@ -3,13 +3,16 @@
 //! Nothing here waits for a reader but [`Terminal::wait`].
 
 use std::{
+    borrow::Cow,
     io::{self, IsTerminal as _},
     os::fd::BorrowedFd,
+    sync::Arc,
     time::Instant,
 };
 
 use agent_runner::{Moment, Progress, StreamName};
-use journal::escape::visible;
+use journal::{escape::visible, redact::Redactor};
+use serde_json::Value;
 
 use super::{
     outlet::{Outlet, Unwritten},
@@ -33,10 +36,16 @@ pub(crate) struct Terminal {
     data: bool,
     /// What the agent is saying: the last line so far, if it has begun one.
     speech: Option<String>,
+    /// What the policy keeps out of the record is kept out of these lines as well.
+    redactor: Option<Arc<Redactor>>,
 }
 
 impl Terminal {
-    pub(crate) fn new(quiet: bool, data: bool) -> io::Result<Self> {
+    pub(crate) fn new(
+        quiet: bool,
+        data: bool,
+        redactor: Option<Arc<Redactor>>,
+    ) -> io::Result<Self> {
         let mut surface = Surface::new(!quiet && io::stderr().is_terminal())?;
         let (spins, one) = (surface.spins(), surface.is_one()?);
         let stderr =
@@ -47,7 +56,7 @@ impl Terminal {
             let mut surface = Surface::new(false)?;
             Outlet::start("stdout", move |item, taken: &dyn Fn(usize)| surface.write(item, taken))?
         };
-        Ok(Self { stdout, stderr, spins, quiet, data, speech: None })
+        Ok(Self { stdout, stderr, spins, quiet, data, speech: None, redactor })
     }
 
     /// What goes on now.
@@ -117,7 +126,7 @@ impl Terminal {
             }
         }
         if self.spins && self.stderr.full().is_none() {
-            self.phase(&format!("agent: {}", visible(&line)));
+            self.phase(&format!("agent: {}", visible(&self.redacted(&line))));
         }
         self.speech = Some(line);
     }
@@ -136,7 +145,32 @@ impl Terminal {
 
     fn spoken(&self, line: &str) {
         if !line.trim().is_empty() {
-            self.line(&format!("  agent: {}", visible(line)));
+            self.line(&format!("  agent: {}", visible(&self.redacted(line))));
+        }
+    }
+
+    fn redacted<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.redactor.as_ref().map_or(Cow::Borrowed(text), |redactor| redactor.text(text))
+    }
+
+    /// What fits on a line. It is redacted before it is cut.
+    fn short(&self, text: &str) -> String {
+        short(&self.redacted(text))
+    }
+
+    /// A call's arguments. The words of a wrapped command are escaped already.
+    fn arguments(&self, arguments: &Value) -> String {
+        let mut arguments = arguments.clone();
+        if let Some(redactor) = &self.redactor {
+            redactor.value(&mut arguments);
+        }
+        match (&arguments["program"], &arguments["arguments"]) {
+            (Value::String(program), Value::Array(rest)) => {
+                let words = rest.iter().filter_map(Value::as_str);
+                let words: Vec<_> = std::iter::once(program.as_str()).chain(words).collect();
+                short(&words.join(" "))
+            }
+            _ => short(&arguments.to_string()),
         }
     }
 
@@ -163,13 +197,13 @@ impl Progress for Terminal {
         match moment {
             Moment::Piece { .. } => {}
             Moment::Said { .. } if was_shown => {}
-            Moment::Said { text } => self.line(&format!("  agent: {}", short(text))),
-            Moment::Noted { text } => self.line(&format!("  {}", short(text))),
+            Moment::Said { text } => self.line(&format!("  agent: {}", self.short(text))),
+            Moment::Noted { text } => self.line(&format!("  {}", self.short(text))),
             Moment::CallStarted { call, tool, arguments } => {
                 self.line(&format!(
                     "  call {call}: {} {}",
-                    short(tool),
-                    short(&arguments.to_string())
+                    self.short(tool),
+                    self.arguments(arguments)
                 ));
             }
             Moment::CallEnded { call, ok, duration, .. } => {

@@ -58,6 +58,7 @@ fn manifest(run: &str, agent: &str, scenario: &str) -> Manifest {
         start: Clock::new(BOOT_TIME_UNIX_NS).rfc3339(10 * SECOND),
         end: None,
         agent_exit: None,
+        agent_ended: None,
         invalid: Vec::new(),
     }
 }

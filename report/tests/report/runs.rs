@@ -77,6 +77,7 @@ fn manifest(agent: &str) -> Manifest {
         end: Some("2026-11-24T04:11:12.480000000Z".into()),
         clock_step_ns: None,
         agent_exit: Some(0),
+        agent_ended: None,
         invalid: Vec::new(),
     }
 }

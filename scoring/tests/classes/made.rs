@@ -38,6 +38,7 @@ pub(crate) fn manifest() -> Manifest {
         end: None,
         clock_step_ns: None,
         agent_exit: None,
+        agent_ended: None,
         invalid: Vec::new(),
     }
 }
