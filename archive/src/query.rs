@@ -1,14 +1,19 @@
 //! Asking the index.
 
+use std::time::{Duration, Instant};
+
 use journal::escape::visible;
 use rusqlite::{
-    Connection, ToSql,
+    Connection, ErrorCode, ToSql,
     hooks::{AuthAction, AuthContext, Authorization},
     types::ValueRef,
 };
 use serde_json::Value;
 
 use crate::{index::Index, recorded::Recorded, schema::VIEWS};
+
+/// After how many of its steps SQLite is asked whether to go on: some thousandths of a second.
+const STEPS: i32 = 10_000;
 
 /// A question was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +23,12 @@ pub enum QueryError {
     Sql {
         /// What SQLite says of it.
         message: String,
+    },
+    /// It would take too long.
+    #[error("the answer takes longer than {} s: ask for less, or give it more time", limit.as_secs())]
+    Slow {
+        /// How long it was given.
+        limit: Duration,
     },
     /// The index failed.
     #[error("the run index fails")]
@@ -77,16 +88,22 @@ impl Index {
         texts.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
     }
 
-    /// Answers one `SELECT` over the views of [`crate::schema`]. The index can do nothing else from
-    /// then on.
+    /// Answers one `SELECT` over the views of [`crate::schema`] within a time. The index can do nothing
+    /// else from then on.
     ///
     /// # Errors
     ///
-    /// When it is anything else, or wrong.
-    pub fn query(mut self, sql: &str) -> Result<Answer, QueryError> {
+    /// When it is anything else, or wrong, or takes longer.
+    pub fn query(mut self, sql: &str, limit: Duration) -> Result<Answer, QueryError> {
         self.connection.pragma_update(None, "query_only", true)?;
         self.connection.authorizer(Some(authorize))?;
-        select(&self.connection, sql).map_err(|error| QueryError::Sql { message: told(&error) })
+        // A recursive query may go on for ever, and a join grow beyond any memory.
+        let deadline = Instant::now() + limit;
+        self.connection.progress_handler(STEPS, Some(move || Instant::now() >= deadline))?;
+        select(&self.connection, sql).map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => QueryError::Slow { limit },
+            _ => QueryError::Sql { message: told(&error) },
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use archive::{
@@ -182,10 +183,22 @@ fn a_filter_leaves_the_runs_that_meet_all_of_it() {
 }
 
 #[test]
+fn a_query_that_would_go_on_for_ever_is_given_up() {
+    let output = Output::new();
+    let endless =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+    let error = output.open().query(endless, Duration::from_secs(1)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the answer takes longer than 1 s: ask for less, or give it more time"
+    );
+}
+
+#[test]
 fn a_query_reads_the_views_and_does_nothing_else() {
     let output = Output::new();
     output.run("a", "aaaaaaaa", 1);
-    let query = |sql: &str| output.open().query(sql);
+    let query = |sql: &str| output.open().query(sql, Duration::from_secs(60));
     let answer = query("SELECT run, count(*), max(\"end\") FROM runs WHERE tier = 1").unwrap();
     assert_eq!(answer.rows[0][0], "aaaaaaaa");
     assert_eq!(answer.rows[0][1], 1);

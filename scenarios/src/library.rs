@@ -2,7 +2,7 @@
 
 use crate::{
     definition::{ParseError, Scenario},
-    suggestion::{nearest, phrase},
+    suggestion::{nearest, phrase_or_all},
 };
 
 /// A scenario that ships with Belljar, as source.
@@ -21,7 +21,7 @@ const SHIPPED: &[Listed] = &[
 
 /// No scenario has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
-#[error("no scenario is named {name:?}{}", phrase(*nearest))]
+#[error("no scenario is named {name:?}{}", phrase_or_all(*nearest, SHIPPED.iter().map(|it| it.name)))]
 #[diagnostic(help("`belljar scenario list` names all of them"))]
 pub struct UnknownScenario {
     /// The name that was asked for.

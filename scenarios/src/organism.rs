@@ -1,7 +1,7 @@
 //! The model organisms that ship with Belljar, as sources; the engine that runs them is the agent
 //! runner's.
 
-use crate::suggestion::{nearest, phrase};
+use crate::suggestion::{nearest, phrase_or_all};
 
 /// An organism that ships with Belljar.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ const SHIPPED: &[ListedOrganism] = organisms! {
 
 /// No organism has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
-#[error("no organism is named {name:?}{}", phrase(*nearest))]
+#[error("no organism is named {name:?}{}", phrase_or_all(*nearest, SHIPPED.iter().map(|it| it.name)))]
 pub struct UnknownOrganism {
     /// The name that was asked for.
     pub name: String,

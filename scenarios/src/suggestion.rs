@@ -19,6 +19,20 @@ pub(crate) fn phrase(nearest: Option<&str>) -> String {
     nearest.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
 }
 
+/// The same where the names are few: all of them where none is alike enough.
+pub(crate) fn phrase_or_all<'a>(
+    nearest: Option<&str>,
+    known: impl IntoIterator<Item = &'a str>,
+) -> String {
+    match nearest {
+        Some(_) => phrase(nearest),
+        None => {
+            let names: Vec<_> = known.into_iter().collect();
+            format!("; there are {}", names.join(", "))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

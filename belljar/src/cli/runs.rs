@@ -32,6 +32,9 @@ pub(crate) enum RunsCommand {
         /// Print comma-separated values
         #[arg(long)]
         csv: bool,
+        /// Give up after so many seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = super::seconds)]
+        seconds: u64,
     },
     /// Remove recorded runs by age and size, each only once it has been verified
     Gc(GcArgs),

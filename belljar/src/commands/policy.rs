@@ -23,9 +23,9 @@ pub(crate) fn policy(command: PolicyCommand) -> Result<(), Failure> {
         }
         PolicyCommand::Explain { file, tier, scenario, probes, json } => {
             let policy = read_policy(file.as_deref())?;
-            let compiled = policy
-                .compile(read_tier(tier)?, &components(&scenario)?)
-                .map_err(Failure::in_file)?;
+            let tier = read_tier(tier)?;
+            let compiled =
+                policy.compile(tier, &components(&scenario)?).map_err(Failure::in_file)?;
             let (set, reason) = match probes.only() {
                 None => super::doctor::probe_set(),
                 only => (only, None),
@@ -35,6 +35,9 @@ pub(crate) fn policy(command: PolicyCommand) -> Result<(), Failure> {
                 let text = serde_json::to_string_pretty(&rules).or_exit(Exit::Software)?;
                 outln!("{text}");
             } else {
+                let probes =
+                    set.map_or("no probes".to_owned(), |set| format!("{} probes", set.name()));
+                outln!("{} at tier {} ({}), {probes}\n", policy.name(), tier.number(), tier.name());
                 out!("{}", render_table(&rules));
                 if let Some(reason) = reason {
                     eprintln!("{reason}");

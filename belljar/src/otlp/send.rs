@@ -37,10 +37,12 @@ pub(crate) enum SendError {
     #[error("cannot set up the client for OTLP")]
     Runtime(#[source] io::Error),
     /// There was no answer.
-    #[error("the OTLP endpoint {url} does not answer")]
+    #[error("the OTLP endpoint {url} does not answer{hint}")]
     Unreachable {
         /// Where it was sent.
         url: String,
+        /// In brackets, what may be wrong with the address, if something may.
+        hint: &'static str,
         /// Why.
         #[source]
         source: reqwest::Error,
@@ -174,10 +176,13 @@ impl Client {
         sent: usize,
     ) -> Result<(), SendError> {
         let url = self.endpoint.of(signal);
-        let (status, body) =
-            self.runtime.block_on(self.exchange(&url, request.encode_to_vec())).map_err(
-                |error| SendError::Unreachable { url: url.clone(), source: error.without_url() },
-            )?;
+        let (status, body) = self
+            .runtime
+            .block_on(self.exchange(&url, request.encode_to_vec()))
+            .map_err(|error| {
+                let hint = hint(self.endpoint.0.scheme(), &error);
+                SendError::Unreachable { url: url.clone(), hint, source: error.without_url() }
+            })?;
         if !status.is_success() {
             return Err(SendError::Refused { url, status, message: refusal(&body) });
         }
@@ -206,6 +211,29 @@ impl Client {
         }
         Ok((response.status(), body))
     }
+}
+
+/// What is likely wrong with the address of an endpoint that does not answer.
+fn hint(scheme: &str, error: &reqwest::Error) -> &'static str {
+    match scheme {
+        // There is somebody, and what it says is no HTTP.
+        "http" if !error.is_connect() && !error.is_timeout() => {
+            " in HTTP (if it speaks TLS, its address begins with https://)"
+        }
+        "https" if is_no_tls(error) => {
+            " in TLS (if it speaks plain HTTP, its address begins with http://)"
+        }
+        _ => "",
+    }
+}
+
+/// Whether the other side answered a TLS handshake with something else.
+fn is_no_tls(error: &reqwest::Error) -> bool {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |it| it.source());
+    causes.any(|cause| {
+        let words = cause.to_string();
+        words.contains("InvalidContentType") || words.contains("corrupt message")
+    })
 }
 
 /// What a refusal says. By the protocol it is protobuf; a proxy in between says what it likes.

@@ -345,3 +345,24 @@ fn an_endpoint_that_is_down_or_no_endpoint_is_named() {
         assert!(error.contains("is no address of an OTLP endpoint"), "{error}");
     }
 }
+
+#[test]
+fn an_endpoint_that_speaks_tls_where_http_was_named_or_the_other_way_round_is_told() {
+    // A TLS alert, which is what such a server has for a request of HTTP.
+    for (scheme, said, hint) in [
+        ("http", &b"\x15\x03\x01\x00\x02\x02\x0a"[..], "its address begins with https://"),
+        ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", "its address begins with http://"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            // Who has heard enough may have gone.
+            let _ = stream.write_all(said);
+        });
+        let error = refused(&Endpoint::parse(&format!("{scheme}://{address}")).unwrap());
+        assert!(error.contains(hint), "{error}");
+        server.join().unwrap();
+    }
+}

@@ -6,6 +6,8 @@ mod live;
 mod recorded;
 mod table;
 
+use std::time::Duration;
+
 use sandbox::{Belljar, CgroupMount};
 
 use crate::{
@@ -18,7 +20,9 @@ pub(crate) fn runs(command: &RunsCommand) -> Result<(), Failure> {
     match command {
         RunsCommand::List(arguments) => recorded::list(arguments),
         RunsCommand::Show { run, output, json } => recorded::show(run, output, *json),
-        RunsCommand::Query { sql, output, json, csv } => recorded::query(sql, output, *json, *csv),
+        RunsCommand::Query { sql, output, json, csv, seconds } => {
+            recorded::query(sql, output, Duration::from_secs(*seconds), *json, *csv)
+        }
         RunsCommand::Gc(arguments) => collect::collect(arguments),
         RunsCommand::Frozen { json } => act::frozen(*json),
         RunsCommand::Freeze { target, components } => act::freeze(target, *components),

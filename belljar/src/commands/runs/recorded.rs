@@ -2,7 +2,7 @@
 
 use std::{
     io::ErrorKind,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::anyhow;
@@ -41,10 +41,11 @@ pub(super) fn list(arguments: &ListArgs) -> Result<(), Failure> {
         };
         is(scenario, &run.scenario) && is(agent, &run.agent)
     });
-    let mut recorded = Vec::new();
+    let (mut recorded, mut found) = (Vec::new(), None);
     if !arguments.live
         && let Some(index) = open(output)?
     {
+        found = Some(index.found().len());
         recorded = index.list(&filter).map_err(failure)?;
         // What goes on has no verdict yet.
         recorded.retain(|run| {
@@ -60,7 +61,7 @@ pub(super) fn list(arguments: &ListArgs) -> Result<(), Failure> {
         return Ok(());
     }
     if live.is_empty() && recorded.is_empty() {
-        outln!("no live run, and no recorded one in {}", output.directory.display());
+        outln!("{}", nothing(arguments, found));
         return Ok(());
     }
     let rows = live.iter().map(live_row).chain(recorded.iter().map(row));
@@ -68,6 +69,23 @@ pub(super) fn list(arguments: &ListArgs) -> Result<(), Failure> {
         ["RUN", "VERDICT", "CLASSES", "SCENARIO", "AGENT", "TIER", "BEGAN", "EFFECTS", "DIRECTORY"];
     out!("{}", table::text(&head, rows.collect()));
     Ok(())
+}
+
+/// Why no run is listed, where so many were found in the output directory, if that is there.
+fn nothing(arguments: &ListArgs, found: Option<usize>) -> String {
+    let place = arguments.output.directory.display().to_string();
+    let place = visible(&place);
+    let one = arguments.scenario.is_some() || arguments.agent.is_some();
+    let which = if one { "no live run of this kind" } else { "no live run" };
+    match found {
+        None if arguments.live => which.to_owned(),
+        None => format!("{which}, and there is no directory {place}"),
+        Some(0) => format!("{which}, and no recorded one in {place}"),
+        Some(1) => format!("{which}, and none of this kind in {place}, where 1 run is recorded"),
+        Some(found) => {
+            format!("{which}, and none of this kind in {place}, where {found} runs are recorded")
+        }
+    }
 }
 
 fn states(belljar: &sandbox::Belljar) -> Result<Vec<RunState>, Failure> {
@@ -165,9 +183,9 @@ fn details(run: &Recorded) -> String {
             or_unknown(&run.host)
         ),
         format!(
-            "{} effects, {} violations, {} lost; the directory is {}",
-            run.effects,
-            run.violations,
+            "{}, {}, {} lost; the directory is {}",
+            counted(run.effects, "effect"),
+            counted(run.violations, "violation"),
             run.dropped,
             run.journal.name()
         ),
@@ -178,9 +196,16 @@ fn details(run: &Recorded) -> String {
     lines.into_iter().map(line).collect()
 }
 
+/// `1 effect`, `2 effects`.
+fn counted(number: impl Into<i128>, what: &str) -> String {
+    let number = number.into();
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
 pub(super) fn query(
     sql: &str,
     output: &OutputArgs,
+    limit: Duration,
     as_json: bool,
     as_csv: bool,
 ) -> Result<(), Failure> {
@@ -188,7 +213,7 @@ pub(super) fn query(
         let message = format!("there is no directory {}", output.directory.display());
         return Err(Failure::new(Exit::Data, anyhow!(message)));
     };
-    let answer = index.query(sql).map_err(failure)?;
+    let answer = index.query(sql, limit).map_err(failure)?;
     if as_json {
         let columns = &answer.columns;
         let object =
@@ -241,7 +266,7 @@ pub(super) fn open(output: &OutputArgs) -> Result<Option<Index>, Failure> {
 
 fn failure(error: QueryError) -> Failure {
     let exit = match &error {
-        QueryError::Sql { .. } => Exit::Usage,
+        QueryError::Sql { .. } | QueryError::Slow { .. } => Exit::Usage,
         QueryError::Index(_) | QueryError::Json(_) => Exit::Io,
     };
     Failure::new(exit, error)
