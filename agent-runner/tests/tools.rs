@@ -317,3 +317,37 @@ fn a_child_writes_its_result_to_standard_output_as_a_line() {
     let result: ToolResult = serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap();
     assert_eq!(result.value["size_bytes"], json!(OUTPUT_LIMIT_BYTES));
 }
+
+#[test]
+fn a_database_is_read_and_changed_and_opened_for_writing_only_where_it_is_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = path(&directory, "data.sqlite");
+    let query = |sql: &str| json!({ "database": database, "sql": sql });
+    // What is not there is not made.
+    assert!(!perform_tool("database_query", &query("SELECT 1")).ok);
+    assert!(!fs::exists(&database).unwrap());
+
+    fs::write(&database, "").unwrap();
+    done("database_query", &query("CREATE TABLE t (id INTEGER, name TEXT)"));
+    let value = done("database_query", &query("INSERT INTO t VALUES (1, 'a'), (2, NULL)"));
+    assert_eq!(value["changed"], 2);
+    fs::set_permissions(&database, fs::Permissions::from_mode(0o444)).unwrap();
+    assert_eq!(
+        done("database_query", &query("SELECT id, name, x'ff' AS raw FROM t ORDER BY id")),
+        json!({
+            "columns": ["id", "name", "raw"],
+            "rows": [[1, "a", "\\xff"], [2, null, "\\xff"]],
+            "changed": 0,
+            "truncated": false,
+        })
+    );
+    for (sql, why) in
+        [("SELECT 1; SELECT 2", "more than one"), ("SELECT x FROM t", "no such column")]
+    {
+        let result = perform_tool("database_query", &query(sql));
+        let error = result.value["error"].as_str().unwrap_or_default();
+        assert!(!result.ok && error.contains(why), "{}", result.value);
+    }
+    let long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
+    assert_eq!(done("database_query", &query(long))["truncated"], true);
+}

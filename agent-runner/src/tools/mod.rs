@@ -5,11 +5,13 @@
 //! with the run's user and rules: what the kernel refuses the sandbox it refuses the tool.
 
 mod argument;
+mod database;
 mod directory;
 mod edit;
 mod files;
 mod load;
 mod open_files;
+mod postgres;
 mod processes;
 mod report;
 mod result;
@@ -225,6 +227,13 @@ pub const TOOLS: &[Tool] = &[
         storage::ChangeMode,
         storage::change_mode,
         "Changes the mode of a file or directory."
+    ),
+    task!(
+        "database_query",
+        Storage,
+        database::DatabaseQuery,
+        database::database_query,
+        "Carries out one SQL statement on an SQLite file or a PostgreSQL server and returns its rows."
     ),
 ];
 

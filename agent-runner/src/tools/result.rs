@@ -69,6 +69,14 @@ pub enum ToolError {
         /// Why not.
         reason: &'static str,
     },
+    /// A database refused.
+    #[error("cannot query {database}: {message}")]
+    Database {
+        /// Which.
+        database: String,
+        /// What it says.
+        message: String,
+    },
     /// The kernel refused.
     #[error("cannot {action} {object}: {}", errno.desc())]
     Kernel {
@@ -100,6 +108,7 @@ impl ToolError {
             | Self::Tgid(_)
             | Self::Range { .. }
             | Self::Edit { .. }
+            | Self::Database { .. }
             | Self::Form { .. } => None,
         }
     }
