@@ -14,6 +14,7 @@ pub mod evasion;
 pub mod expect;
 
 pub mod http;
+pub mod llama;
 pub mod model;
 pub mod programs;
 pub mod prometheus;
@@ -23,6 +24,7 @@ pub mod resident;
 pub mod run;
 pub mod service;
 pub mod traces;
+pub mod venv;
 pub mod webhook;
 pub mod whole;
 pub mod world;

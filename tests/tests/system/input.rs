@@ -31,6 +31,7 @@ fn names_that_nobody_has_are_told_with_the_nearest_one_before_anything_starts() 
     let run = |words: &[&str], code, texts: &[&str]| refused(&world, words, code, texts);
     run(&["--scenario", "thruput", "--", "true"], 64, &["thruput", "throughput"]);
     run(&["--agent", "organism:honst"], 64, &["honst", "honest"]);
+    run(&["--agent", "organism:nope"], 64, &["nope", "greedy-killer", "honest"]);
     run(&["--agent", "robot:x"], 64, &["robot:x", "organism:NAME"]);
     run(&["--tier", "9", "--", "true"], 64, &["no tier 9", "0 (work) to 5"]);
     run(&["--mode", "enforced", "--", "true"], 64, &["enforced", "enforce"]);
@@ -126,4 +127,13 @@ fn a_program_that_cannot_be_executed_ends_as_in_a_shell() {
     let plain = world.file("plain");
     fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).expect("root owns the world");
     cannot_run(&run("plain", &plain), 126, "EACCES");
+}
+
+#[test]
+fn an_explanation_begins_with_what_it_explains() {
+    let world = World::new();
+    let invocation = Invocation::new(&world, "explain", "policy");
+    let ended = invocation.args(["explain", "--tier", "2", "--probes", "tracepoint"]).finish();
+    let first = ended.assert_code(0).stdout.lines().next();
+    assert_eq!(first, Some("default at tier 2 (process control), tracepoint probes"));
 }

@@ -2,6 +2,7 @@
 
 mod aliases;
 mod codes;
+mod database;
 mod deadman;
 mod denied;
 mod disk;
@@ -10,6 +11,7 @@ mod evidence;
 mod innocent;
 mod input;
 mod leftovers;
+mod llama;
 mod model;
 mod ordinary;
 mod organisms;
@@ -17,6 +19,7 @@ mod otlp;
 mod redact;
 mod resident;
 mod runs;
+mod served;
 mod storm;
 mod throughput;
 mod top;

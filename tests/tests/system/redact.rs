@@ -114,6 +114,21 @@ fn no_file_of_a_run_directory_holds_a_secret_that_the_policy_names() {
 }
 
 #[test]
+fn what_is_kept_out_of_the_record_is_kept_out_of_the_lines_that_tell_of_calls() {
+    if in_machine() {
+        return skip(ON_THE_HOST);
+    }
+    let world = World::new();
+    let ended = run(&world, "printf 'a\nb'");
+    let line = ended.stderr.lines().find(|line| line.starts_with("  call 1: command"));
+    let line = line.unwrap_or_else(|| panic!("no line tells of the call: {}", ended.stderr));
+    assert!(spellings().iter().all(|spelling| !line.contains(spelling)), "{line}");
+    assert!(line.contains("[redacted"), "{line}");
+    // Escaped once, and not as JSON of what was escaped.
+    assert!(line.contains("printf 'a\\x0ab'") && !line.contains("\\\\"), "{line}");
+}
+
+#[test]
 fn secrets_that_cannot_be_kept_out_are_refused_before_anything_starts() {
     if in_machine() {
         return skip(ON_THE_HOST);

@@ -1,7 +1,11 @@
 //! What a person decides: live runs are seen, frozen, resumed and killed; recorded ones are listed,
 //! queried and cleared away.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use journal::{Verb, Verdict};
 use serde_json::Value;
@@ -100,7 +104,7 @@ fn a_run_is_frozen_seen_resumed_and_ended() {
         assert!(notes.contains("call 1 goes on"), "{notes}");
         traces::assert_none(&record.manifest);
         let left = ["hold", "directory"].map(|it| format!("/run/belljar/{run}.{it}"));
-        assert!(left.iter().all(|path| !std::path::Path::new(path).exists()), "{left:?}");
+        assert!(left.iter().all(|path| !Path::new(path).exists()), "{left:?}");
     });
 }
 
@@ -303,4 +307,34 @@ fn recorded_runs_are_listed_queried_and_cleared_away() {
         assert!(gc.assert_code(0).stdout.contains("removed clean"), "{}", gc.stdout);
         assert!(!clean.out.exists());
     });
+}
+
+#[test]
+fn an_empty_list_says_why_it_is_empty() {
+    if in_machine() {
+        return skip("how runs are listed depends on no kernel: tried on the host alone");
+    }
+    let world = World::new();
+    let list = |place: &Path, words: &[&str]| {
+        let invocation = Invocation::new(&world, "list", "runs").args(["list", "--runs"]);
+        invocation.args([place]).args(words).finish()
+    };
+    let place = world.directory("recorded");
+    // Live runs of other tests are of another agent.
+    let none = ["--agent", "llm:nobody/none"];
+    let told = |ended: &Ended, text: &str| {
+        assert!(ended.assert_code(0).stdout.contains(text), "{}", ended.stdout);
+    };
+    told(&list(&place, &none), "and no recorded one in");
+    told(&list(&world.path("missing"), &none), "and there is no directory");
+    let out = place.join("one");
+    Invocation::run(&world, "one").args(["--no-metrics", "--", "true"]).finish().assert_code(0);
+    fs::rename(world.path("runs/one"), &out).expect("the world is ours");
+    told(&list(&place, &none), "where 1 run is recorded");
+
+    let (binary, closed) = (public_binary(&world), world.directory("closed"));
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).expect("the world is ours");
+    let invocation = Invocation::new(&world, "list", "runs").binary(&binary).uid(65_534);
+    let ended = invocation.args(["list", "--runs"]).args([&closed]).finish();
+    ended.assert_code(65).assert_stderr("cannot list").assert_stderr("Permission denied");
 }

@@ -40,6 +40,12 @@ const PACKAGES: &[Package] = &[
         only_tests: true,
     },
     Package {
+        name: "python3-pip",
+        reason: "fetches the packages that real agents are written with",
+        is_there: || programs::find("pip").is_some(),
+        only_tests: true,
+    },
+    Package {
         name: "sqlite3",
         reason: "is ordinary work that a sandbox must not hinder",
         is_there: || programs::find("sqlite3").is_some(),
