@@ -4,7 +4,9 @@ use std::{
     fs::File,
     io::{self, Read as _},
     net::{SocketAddr, TcpListener},
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -13,7 +15,9 @@ use axum::{
     serve::{IncomingStream, Listener},
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener as AsyncListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
 
@@ -21,6 +25,8 @@ use super::{caller::Caller, dialect::Dialect};
 
 /// How long to wait where no connection can be taken: no descriptor is left.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Most connections at a time; more wait. Each takes a descriptor of the supervisor's.
+const CONNECTIONS: usize = 128;
 
 /// A door that is there, and behind which nobody is yet: who comes waits.
 #[derive(Debug)]
@@ -66,7 +72,8 @@ impl Door {
     /// Lets those in who are of a user; to be called within a runtime.
     pub(crate) fn guarded(self, uid: u32) -> io::Result<Guarded> {
         let listener = AsyncListener::from_std(self.listener)?;
-        Ok(Guarded { listener, own: self.address, uid })
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        Ok(Guarded { listener, own: self.address, uid, places })
     }
 }
 
@@ -76,13 +83,16 @@ pub(crate) struct Guarded {
     listener: AsyncListener,
     own: SocketAddr,
     uid: u32,
+    places: Arc<Semaphore>,
 }
 
 impl Listener for Guarded {
-    type Io = TcpStream;
+    type Io = Seated;
     type Addr = Caller;
 
-    async fn accept(&mut self) -> (TcpStream, Caller) {
+    async fn accept(&mut self) -> (Seated, Caller) {
+        let places = Arc::clone(&self.places);
+        let place = places.acquire_owned().await.expect("the places are never closed");
         loop {
             let Ok((stream, peer)) = self.listener.accept().await else {
                 sleep(PAUSE).await;
@@ -92,7 +102,7 @@ impl Listener for Guarded {
                 Some(caller) if caller.uid == self.uid => {
                     // Pieces of a stream are small, and each is waited for.
                     let _ = stream.set_nodelay(true);
-                    return (stream, caller);
+                    return (Seated { stream, _place: place }, caller);
                 }
                 Some(Caller { uid, .. }) => {
                     tracing::warn!(uid, "somebody who is not of the run came for its model");
@@ -105,6 +115,41 @@ impl Listener for Guarded {
 
     fn local_addr(&self) -> io::Result<Caller> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// A connection that takes one of the places.
+#[derive(Debug)]
+pub(crate) struct Seated {
+    stream: TcpStream,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Seated {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Seated {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

@@ -96,3 +96,16 @@ fn another_user_of_the_host_is_not_let_in() {
     assert!(asking.ask(&["Hi."]).is_err());
     assert_eq!(asking.finish(), Vec::<Value>::new());
 }
+
+#[test]
+fn connections_beyond_the_places_wait_and_are_served_when_others_have_gone() {
+    let server = Server::new([streamed(Dialect::OpenAi.stream("Here.", &[]))]);
+    let asking = Asking::new(Dialect::OpenAi, &server.url(), ALL);
+    let address = asking.base.trim_start_matches("http://").trim_end_matches("/v1").to_owned();
+    // The listener's queue takes as many again.
+    let mut idle: Vec<_> =
+        (0..200).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
+    idle.drain(..150);
+    let response = asking.ask(&["Hi."]).unwrap();
+    assert!(asking.text(response).contains("Here."));
+}
