@@ -18,7 +18,7 @@ use crate::{
     hands::{HandsError, Work, signal_name},
     session::{DEATH_LIMIT, Session, SessionError, SessionParts, boot_ns},
     tools::{self, OUTPUT_LIMIT_BYTES, SubmitReport, Tool, ToolResult, Way},
-    watch::{Progress, Transcript},
+    watch::{Admission, Progress, Transcript},
 };
 
 /// How the process of a call is to be run.
@@ -63,7 +63,11 @@ impl Session<'_> {
         let call = self.begin(name, arguments)?;
         let start = Instant::now();
         let result = match offered(name, self.parts.tier, arguments) {
-            Ok(tool) => self.carry_out(call, tool, arguments)?,
+            Ok(tool) => match self.admit(call, name, arguments)? {
+                Admission::Granted => self.carry_out(call, tool, arguments)?,
+                Admission::Refused(why) => ToolResult::failed(&why),
+                Admission::Cancelled => ToolResult::failed(CANCELLED),
+            },
             Err(refusal) => refusal,
         };
         self.end(call, &result, start.elapsed())?;
@@ -81,6 +85,22 @@ impl Session<'_> {
         let result = ToolResult::failed(error);
         self.end(call, &result, Duration::ZERO)?;
         Ok(result)
+    }
+
+    /// Asks whether a call may begin. The agent's time stands still while somebody thinks about it.
+    pub(crate) fn admit(
+        &mut self,
+        call: u64,
+        tool: &str,
+        arguments: &Value,
+    ) -> Result<Admission, SessionError> {
+        let asked = Instant::now();
+        let SessionParts { watcher, cancel, .. } = &mut self.parts;
+        let admission = watcher
+            .admit(call, tool, arguments, cancel)
+            .map_err(|source| SessionError::Watch { call, source })?;
+        self.deadline = self.deadline.map(|deadline| deadline + asked.elapsed());
+        Ok(admission)
     }
 
     fn carry_out(
@@ -169,9 +189,14 @@ impl Session<'_> {
                 Stopped::TimedOut => {}
                 stopped => break stopped,
             }
-            let (changed, over) = time.look(Instant::now(), hands.frozen(call).map_err(failed)?);
+            let mut frozen = hands.frozen(call).map_err(failed)?;
+            if frozen == Frozen::Call && watcher.is_asked_about(call).map_err(unwatched)? {
+                frozen = Frozen::Asked;
+            }
+            let (changed, over) = time.look(Instant::now(), frozen);
             if let Some(frozen) = changed {
                 note(*transcript, freeze_note(call, frozen))?;
+                watcher.froze(call, frozen, limits.frozen_time);
             }
             match over {
                 None => {}
@@ -183,6 +208,7 @@ impl Session<'_> {
             let (changed, _) = time.look(Instant::now(), hands.frozen(call).map_err(failed)?);
             if let Some(frozen) = changed {
                 note(*transcript, freeze_note(call, frozen))?;
+                watcher.froze(call, frozen, limits.frozen_time);
             }
         }
         self.deadline = self.deadline.map(|deadline| deadline + time.stood());
@@ -223,6 +249,7 @@ fn freeze_note(call: u64, frozen: Frozen) -> String {
     match frozen {
         Frozen::No => format!("call {call} goes on"),
         Frozen::Call => format!("call {call} is frozen"),
+        Frozen::Asked => format!("call {call} stands still until a question is answered"),
         Frozen::Run => format!("the run is frozen, and call {call} with it"),
     }
 }
@@ -232,13 +259,16 @@ pub(crate) fn nothing() -> io::Result<OwnedFd> {
     File::open("/dev/null").map(OwnedFd::from)
 }
 
+/// What the agent learns of a call that the run's end has overtaken.
+const CANCELLED: &str = "the run was ended";
+
 /// What the agent learns of a call whose process has ended.
 fn result(tool: &Tool, ended: &Ended, time: Duration) -> ToolResult {
     let Ended { stopped, exit, collected } = ended;
     let killed = match stopped {
         Stopped::Exited => None,
         Stopped::TimedOut => Some(format!("timed out after {} s", time.as_secs_f64())),
-        Stopped::Cancelled => Some("the run was ended".to_owned()),
+        Stopped::Cancelled => Some(CANCELLED.to_owned()),
         Stopped::NotResumed => Some("it was frozen and nobody let it go on".to_owned()),
     };
     if let Way::Shell = tool.way {

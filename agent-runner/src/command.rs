@@ -20,10 +20,11 @@ use crate::{
     hands::{HandsError, Work},
     session::{AgentEnd, How, Session, SessionError},
     tools::{self, OUTPUT_LIMIT_BYTES, ToolResult},
+    watch::Admission,
 };
 
-/// The name under which a wrapped command stands in the transcript.
-const TOOL: &str = "command";
+/// The name under which a wrapped command stands in the transcript, as if it were a tool.
+pub const COMMAND: &str = "command";
 
 /// The exit code of a shell for a program that was not found.
 const NOT_FOUND: i32 = 127;
@@ -74,9 +75,15 @@ impl Session<'_> {
             "program": words(&command.program),
             "arguments": command.arguments.iter().map(words).collect::<Vec<_>>(),
         });
-        let call = self.begin(TOOL, &arguments)?;
+        let call = self.begin(COMMAND, &arguments)?;
         let start = Instant::now();
-        let (result, how) = match self.execute(call, command)? {
+        let admission = self.admit(call, COMMAND, &arguments)?;
+        let executed = match admission {
+            Admission::Granted => self.execute(call, command)?,
+            Admission::Refused(message) => return self.not_begun(call, start, message),
+            Admission::Cancelled => return self.finish(How::Cancelled),
+        };
+        let (result, how) = match executed {
             Ok(ended) => (tools::shell_result(ended.exit, &ended.collected), how(&ended)),
             Err(error) => {
                 let message = error.to_string();
@@ -91,6 +98,17 @@ impl Session<'_> {
         self.finish(how)
     }
 
+    /// Ends with a command that was not let begin.
+    fn not_begun(
+        mut self,
+        call: u64,
+        start: Instant,
+        message: String,
+    ) -> Result<AgentEnd, SessionError> {
+        self.end(call, &ToolResult::failed(&message), start.elapsed())?;
+        self.finish(How::NotExecutable { message, code: NOT_RUNNABLE })
+    }
+
     fn execute(
         &mut self,
         call: u64,
@@ -99,7 +117,7 @@ impl Session<'_> {
         let stdin = command.stdin().map_err(|source| SessionError::Output { call, source })?;
         self.run_process(
             call,
-            TOOL,
+            COMMAND,
             Process {
                 work: Work::Program {
                     program: command.program.clone(),

@@ -12,6 +12,8 @@ pub enum Frozen {
     No,
     /// It stands still by itself, until a person resumes or kills it or its time is over.
     Call,
+    /// It stands still until a question about it is answered, which whoever asked it looks after.
+    Asked,
     /// A person has frozen the run, until a person says otherwise.
     Run,
 }
@@ -84,7 +86,7 @@ impl CallTime {
                 self.frozen_left = self.frozen_left.saturating_sub(passed);
                 self.frozen_left.is_zero().then_some(Over::NotResumed)
             }
-            Frozen::Run => None,
+            Frozen::Asked | Frozen::Run => None,
         };
         (changed, over)
     }
@@ -114,6 +116,7 @@ mod tests {
     fn a_call_that_nobody_resumes_is_over_and_a_run_that_a_person_froze_is_not() {
         let start = Instant::now();
         let mut time = CallTime::new(None, 10 * SECOND, start);
+        assert_eq!(time.look(start + 30 * SECOND, Frozen::Asked).1, None);
         assert_eq!(time.look(start + 60 * SECOND, Frozen::Run).1, None);
         assert_eq!(time.look(start + 69 * SECOND, Frozen::Call).1, None);
         assert_eq!(time.look(start + 70 * SECOND, Frozen::Call).1, Some(Over::NotResumed));

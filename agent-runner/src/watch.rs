@@ -14,7 +14,7 @@ use journal::{
 };
 use serde_json::Value;
 
-use crate::collect::StreamName;
+use crate::{cancel::Cancel, collect::StreamName, frozen::Frozen};
 
 /// The observer, as the runner knows it.
 pub trait Watcher: Send {
@@ -34,6 +34,50 @@ pub trait Watcher: Send {
     ///
     /// The observer is gone.
     fn call_ended(&mut self, call: u64, ok: bool) -> Result<(), WatchError>;
+
+    /// Whether a call may begin, for whoever decides on tool calls. It may wait for a person; `cancel`
+    /// ends that.
+    ///
+    /// # Errors
+    ///
+    /// Whoever decides cannot be asked: the call must not begin.
+    fn admit(
+        &mut self,
+        call: u64,
+        tool: &str,
+        arguments: &Value,
+        cancel: &Cancel,
+    ) -> Result<Admission, WatchError> {
+        let _ = (call, tool, arguments, cancel);
+        Ok(Admission::Granted)
+    }
+
+    /// Whether a call stands still for a question, which whoever asked it looks after.
+    ///
+    /// # Errors
+    ///
+    /// The observer is gone.
+    fn is_asked_about(&mut self, call: u64) -> Result<bool, WatchError> {
+        let _ = call;
+        Ok(false)
+    }
+
+    /// A call stands still, or goes on. Where it stands still by itself, it is killed after `limit` unless
+    /// a person lets it go on.
+    fn froze(&mut self, call: u64, frozen: Frozen, limit: Duration) {
+        let _ = (call, frozen, limit);
+    }
+}
+
+/// Whether a call may begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It may.
+    Granted,
+    /// It may not; in words for the agent.
+    Refused(String),
+    /// The run was ended while somebody was asked.
+    Cancelled,
 }
 
 /// Why the observer could not be told.

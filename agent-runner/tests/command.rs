@@ -5,7 +5,7 @@ mod plain;
 
 use std::{fs, io, os::unix::fs::PermissionsExt, time::Duration};
 
-use agent_runner::{AgentEnd, Command, Exit, Frozen, How, Stdin};
+use agent_runner::{Admission, AgentEnd, Command, Exit, Frozen, How, Stdin};
 use journal::transcript::Event;
 use plain::Bench;
 use serde_json::json;
@@ -151,4 +151,16 @@ fn what_a_command_wrote_before_its_end_is_shown_even_where_it_is_not_taken() {
     let end = run(&mut bench, &["sh", "-c", "echo one; sleep 0.2; echo two >&2; exit 3"]);
     assert_eq!(end.exit_code(), Some(3));
     assert_eq!(bench.shown(), "one\ntwo\n");
+}
+
+#[test]
+fn a_command_that_is_not_admitted_never_begins() {
+    let mut bench = Bench::new();
+    bench.admission = Some(("command", Admission::Refused("it was refused".to_owned())));
+    let end = run(&mut bench, &["true"]);
+    let message = "it was refused".to_owned();
+    assert_eq!(end.how, How::NotExecutable { message, code: 126 });
+    assert_eq!(bench.logged(), ["asked 1 command"]);
+    bench.admission = Some(("command", Admission::Cancelled));
+    assert_eq!(run(&mut bench, &["true"]).how, How::Cancelled);
 }

@@ -5,7 +5,7 @@ mod plain;
 
 use std::time::{Duration, Instant};
 
-use agent_runner::{How, SessionError, Turn, tools::OUTPUT_LIMIT_BYTES};
+use agent_runner::{Admission, How, SessionError, Turn, tools::OUTPUT_LIMIT_BYTES};
 use journal::{Tier, Verb, scenario::DeclaredEffect, transcript::Event};
 use plain::{Bench, Script, call, shell};
 use serde_json::json;
@@ -192,4 +192,16 @@ fn the_transcript_holds_words_calls_and_results_in_order() {
         })
         .collect();
     assert_eq!(kinds, ["assistant: Let me see.", "1: list_processes", "1: true"]);
+}
+
+#[test]
+fn a_call_that_is_not_admitted_has_no_process_and_its_agent_is_told() {
+    let mut bench = Bench::new();
+    bench.admission = Some(("shell", Admission::Refused("it was refused".to_owned())));
+    let (end, results) =
+        bench.script(vec![shell("touch made"), call("read_file", json!({"path": "made"}))]);
+    assert_eq!((end.how, end.calls), (How::Finished, 2));
+    assert_eq!((results[0].ok, &results[0].value), (false, &json!({ "error": "it was refused" })));
+    assert_eq!(results[1].value["errno"], "ENOENT", "it was made");
+    assert_eq!(bench.logged()[..2], ["asked 1 shell", "leaf 2"]);
 }

@@ -60,6 +60,10 @@ pub(crate) enum Command {
     /// See live runs, and freeze, resume or kill them; list, query or clear away recorded ones
     #[command(subcommand)]
     Runs(Box<RunsCommand>),
+    /// Answer what a policy asks about the runs of this host (verdict `ask`)
+    ///
+    /// At a terminal each question is shown and answered in turn. Without an answer in time it means no.
+    Approve(ApproveArgs),
     /// Remove what runs whose supervisor died have left: processes, cgroups, pins
     Reap,
     #[command(hide = true)]
@@ -166,6 +170,14 @@ pub(crate) struct RunArgs {
     /// still meanwhile
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub(crate) frozen_seconds: u64,
+    /// Seconds that a question of the policy's (verdict `ask`) waits for an answer; without one it means no.
+    /// 0 asks nobody
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) ask_seconds: u64,
+    /// A shell command that answers questions: JSON on its standard input, JSON on its standard output.
+    /// `belljar approve` can answer first
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) approver: Option<String>,
     /// Give the wrapped command this environment variable; may be repeated
     #[arg(long = "env", value_name = "NAME=VALUE")]
     pub(crate) environment: Vec<String>,
@@ -254,6 +266,28 @@ fn seconds(text: &str) -> Result<u64, String> {
 fn interval(text: &str) -> Result<f64, String> {
     let seconds = text.parse::<f64>().map_err(|error| error.to_string())?;
     if (0.1..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("not 0.1 to 3600".to_owned()) }
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("answer").args(["yes", "no", "kill"]).requires("question"))]
+pub(crate) struct ApproveArgs {
+    /// The live run (default: all of them)
+    pub(crate) run: Option<String>,
+    /// The question's number in the run
+    #[arg(requires = "answer")]
+    pub(crate) question: Option<u64>,
+    /// Approve: an effect is opened once, a tool call begins
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Refuse: the denial stands, and the call goes on
+    #[arg(long)]
+    pub(crate) no: bool,
+    /// Refuse, and kill the call
+    #[arg(long)]
+    pub(crate) kill: bool,
+    /// Print what waits for an answer as JSON
+    #[arg(long, conflicts_with = "answer")]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

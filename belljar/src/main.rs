@@ -3,6 +3,7 @@
 
 mod cli;
 mod commands;
+mod desk;
 mod exit;
 #[cfg(feature = "otlp")]
 mod otlp;

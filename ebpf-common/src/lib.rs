@@ -18,6 +18,7 @@ pub mod maps;
 #[cfg(feature = "user")]
 mod names;
 pub mod offsets;
+pub mod opening;
 pub mod record;
 pub mod syscall;
 pub mod tier;

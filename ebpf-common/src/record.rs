@@ -85,7 +85,8 @@ pub struct Record {
     pub object_id: u64,
     /// File: device, major << 20 | minor; with `USER_PATH` that of `BASE`. Process: thread group id.
     pub object_number: u32,
-    /// File: with `USER_PATH` the device of `TO_BASE`. Process: thread id.
+    /// File: with `USER_PATH` the device of `TO_BASE`; of a name that a hook has judged before it
+    /// was made, what the kernel hashes of it. Process: thread id.
     pub object_extra: u32,
     /// The subject's process.
     pub tgid: u32,
@@ -109,8 +110,8 @@ pub struct Record {
     pub to_label: u8,
     /// Address: the port.
     pub port: u16,
-    /// Keeps the layout free of padding.
-    pub reserved: [u8; 4],
+    /// Number of the question whose approval let the act through; 0 for none.
+    pub approval: u32,
     /// Lengths of the strings behind the fixed part, in order, bytes.
     pub string_bytes: [u16; STRINGS],
     /// The subject's command name, NUL-padded. Written by the agent: hostile.

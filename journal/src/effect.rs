@@ -38,9 +38,21 @@ pub struct Effect {
     /// Why the policy said so; empty for `allow`.
     #[serde(default)]
     pub reason: String,
+    /// Number of the question whose approval let the act through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<u64>,
+    /// Which policy judged it: 0, and absent, for the one that the run began with, then one more for
+    /// each that was put in its place.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub policy: u64,
     /// True where a path was too long to be recorded whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first(policy: &u64) -> bool {
+    *policy == 0
 }
 
 impl Effect {
@@ -63,6 +75,8 @@ impl Effect {
             enforcer: None,
             outcome: Some(OK.to_owned()),
             reason: String::new(),
+            approval: None,
+            policy: 0,
             truncated: false,
         }
     }

@@ -17,6 +17,7 @@ pub mod key;
 pub mod manifest;
 pub mod merkle;
 pub mod proof;
+pub mod question;
 pub mod reader;
 pub mod redact;
 pub mod scenario;

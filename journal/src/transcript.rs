@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::question::{Answer, Decision, Question};
+
 /// One line of the transcript.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -109,6 +111,26 @@ pub enum Event {
         output_tokens: Option<u64>,
         /// Wall time from the request to the end, nanoseconds.
         duration_ns: u64,
+    },
+    /// The policy asks whether an act may be; its call stands still.
+    Question(Box<Question>),
+    /// A question was answered, or nobody did.
+    Answer(Answer),
+    /// A person froze, resumed or ended something.
+    Decision(Decision),
+    /// Another policy was to be put in the place of the run's.
+    Reload {
+        /// Number of the policy from here on; absent where it was refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<u64>,
+        /// SHA-256 of the policy in force before, hexadecimal.
+        old_sha256: String,
+        /// SHA-256 of the other one, hexadecimal.
+        new_sha256: String,
+        /// Who, as far as known.
+        who: String,
+        /// What came of it beside the table, or why it was refused.
+        detail: String,
     },
     /// Something that the harness did or noticed.
     Note {

@@ -156,12 +156,25 @@ impl Interpreter {
             reason: match verdict {
                 _ if record.has(record_flags::UNWATCHED) => self.compiled.unwatched_reason(),
                 Verdict::Allow => String::new(),
+                _ if record.approval != 0 => {
+                    format!("asked for and approved: question {}", record.approval)
+                }
                 Verdict::Audit if moot => "there was nothing to act on".to_owned(),
                 _ => self.compiled.reason(record.verb, worst),
             },
+            approval: (record.approval != 0).then(|| u64::from(record.approval)),
+            policy: 0,
             truncated: record.has(record_flags::TRUNCATED)
                 || record.has(record_flags::UNFINISHED_WALK),
         }
+    }
+
+    /// Name of the policy's rule that decided on an effect, where one with a name did.
+    pub(crate) fn rule_of(&self, effect: &Effect) -> Option<String> {
+        let label = self.compiled.label_id(&effect.object.label)?;
+        let to = effect.object.to_label.as_deref().and_then(|name| self.compiled.label_id(name));
+        let label = self.compiled.decisive(effect.verb, label, to);
+        self.compiled.rule(effect.verb, label)?.name.clone()
     }
 
     fn subject(&self, record: &Record) -> Subject {
@@ -345,7 +358,7 @@ impl Interpreter {
             Some(Errno::EPERM | Errno::EACCES | Errno::EROFS) => prevented(Enforcer::Dac),
             Some(_) => OBSERVED,
             None if self.mode == Mode::Enforce
-                && matches!(verdict, Verdict::Freeze | Verdict::Kill) =>
+                && matches!(verdict, Verdict::Ask | Verdict::Freeze | Verdict::Kill) =>
             {
                 (Disposition::StoppedAfter, Some(Enforcer::Response))
             }

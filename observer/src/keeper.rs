@@ -6,13 +6,14 @@ use std::{
     sync::Arc,
 };
 
-use ebpf_common::{Verb, Verdict, record::Decoded};
+use ebpf_common::{Record, Verb, Verdict, record::Decoded};
 use journal::{
+    Effect,
     manifest::Mode,
     writer::{EffectWriter, WriteError},
 };
 
-use crate::{interpret::Interpreter, metrics::Metrics, respond::respond};
+use crate::{interpret::Interpreter, metrics::Metrics, questions::Questions, respond::respond};
 
 /// How many problems are told; a flood of them says no more.
 const MOST_PROBLEMS: usize = 100;
@@ -25,6 +26,8 @@ pub(crate) struct Keeper {
     pub(crate) mode: Mode,
     /// Directories of the calls' leaves, for responses.
     pub(crate) leaves: HashMap<u64, PathBuf>,
+    /// What is asked about.
+    pub(crate) questions: Questions,
     /// How many effects were journaled.
     pub(crate) received: BTreeMap<Verb, u64>,
     /// Why the evidence is incomplete.
@@ -32,10 +35,13 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Looks at a violation that will be journaled later: the response cannot wait.
+    /// Looks at a violation that will be journaled later: the response cannot wait. What is asked about
+    /// can: where a hook decides it was refused, and a question needs the effect.
     pub(crate) fn foresee(&mut self, decoded: &Decoded<'_>) {
         self.interpreter.note_program(decoded);
-        self.act(decoded.record.verdict, decoded.record.leaf);
+        if decoded.record.verdict != Verdict::Ask {
+            self.act(decoded.record.verdict, decoded.record.leaf);
+        }
     }
 
     /// Journals an effect and responds to it.
@@ -44,8 +50,8 @@ impl Keeper {
     ///
     /// When the journal cannot be written.
     pub(crate) fn keep(&mut self, decoded: &Decoded<'_>) -> Result<(), WriteError> {
-        let verdict = self.write(decoded)?;
-        self.act(verdict, decoded.record.leaf);
+        let effect = self.write(decoded)?;
+        self.answer(&effect, &decoded.record);
         Ok(())
     }
 
@@ -56,24 +62,39 @@ impl Keeper {
     ///
     /// When the journal cannot be written.
     pub(crate) fn keep_foreseen(&mut self, decoded: &Decoded<'_>) -> Result<(), WriteError> {
-        let verdict = self.write(decoded)?;
-        if verdict > decoded.record.verdict {
-            self.act(verdict, decoded.record.leaf);
+        let effect = self.write(decoded)?;
+        if effect.verdict > decoded.record.verdict || effect.verdict == Verdict::Ask {
+            self.answer(&effect, &decoded.record);
         }
         Ok(())
     }
 
-    fn write(&mut self, decoded: &Decoded<'_>) -> Result<Verdict, WriteError> {
+    /// Does to the call what the verdict on its effect asks for.
+    fn answer(&mut self, effect: &Effect, record: &Record) {
+        if effect.verdict == Verdict::Ask {
+            let is_watched = self.mode == Mode::Enforce && self.leaves.contains_key(&record.leaf);
+            let rule = self.interpreter.rule_of(effect);
+            if !is_watched || !self.questions.ask(effect, rule, record, record.leaf) {
+                return;
+            }
+        }
+        self.act(effect.verdict, record.leaf);
+    }
+
+    fn write(&mut self, decoded: &Decoded<'_>) -> Result<Effect, WriteError> {
         let effect = self.interpreter.effect(decoded);
         self.journal.append(&effect)?;
         *self.received.entry(effect.verb).or_default() += 1;
         self.metrics.effect(&effect);
-        Ok(effect.verdict)
+        Ok(effect)
     }
 
     fn act(&mut self, verdict: Verdict, leaf: u64) {
         if self.mode != Mode::Enforce {
             return;
+        }
+        if verdict == Verdict::Freeze {
+            self.questions.hold(leaf);
         }
         let Some(leaf) = self.leaves.get(&leaf) else { return };
         match respond(verdict, leaf) {

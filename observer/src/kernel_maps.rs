@@ -14,6 +14,7 @@ use ebpf_common::{
     Label, LabelId,
     address::AddressKey,
     maps::{Dropped, FileKey, LeafState, OVERSIGHT_SLOT, RunState, TABLE_BYTES, TaskState},
+    opening::OpeningKey,
 };
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
@@ -21,6 +22,7 @@ pub(crate) const LEAF_BYTES: usize = size_of::<LeafState>();
 const TASK_BYTES: usize = size_of::<TaskState>();
 pub(crate) const FILE_BYTES: usize = size_of::<FileKey>();
 pub(crate) const ADDRESS_BYTES: usize = size_of::<AddressKey>();
+pub(crate) const OPENING_BYTES: usize = size_of::<OpeningKey>();
 pub(crate) const RUN_BYTES: usize = size_of::<RunState>();
 pub(crate) const DROPPED_BYTES: usize = size_of::<Dropped>();
 
@@ -85,6 +87,7 @@ pub struct KernelMaps {
     pub(crate) files: HashMap<MapData, [u8; FILE_BYTES], u32>,
     pub(crate) ancestors: HashMap<MapData, [u8; FILE_BYTES], u32>,
     pub(crate) addresses: HashMap<MapData, [u8; ADDRESS_BYTES], u32>,
+    pub(crate) openings: HashMap<MapData, [u8; OPENING_BYTES], u32>,
     pub(crate) next_seq: Array<MapData, u64>,
     pub(crate) dropped: Array<MapData, [u8; DROPPED_BYTES]>,
     oversight: Option<Oversight>,
@@ -124,6 +127,7 @@ impl KernelMaps {
             files: take!(object, "FILES"),
             ancestors: take!(object, "ANCESTORS"),
             addresses: take!(object, "ADDRESSES"),
+            openings: take!(object, "OPENINGS"),
             next_seq: take!(object, "NEXT_SEQ"),
             dropped: take!(object, "DROPPED"),
             oversight: None,

@@ -6,6 +6,7 @@ use aya::maps::MapError;
 use ebpf_common::{
     Label, LabelId, Verb,
     maps::{Dropped, FileKey, RunState, Table, run_flags},
+    opening::OpeningKey,
     verb::MAX_VERBS,
 };
 use journal::manifest::Mode;
@@ -14,7 +15,8 @@ use zerocopy::IntoBytes as _;
 
 use crate::{
     kernel_maps::{
-        ADDRESS_BYTES, DROPPED_BYTES, FILE_BYTES, KernelMaps, MapsError, RUN_BYTES, failed, removed,
+        ADDRESS_BYTES, DROPPED_BYTES, FILE_BYTES, KernelMaps, MapsError, OPENING_BYTES, RUN_BYTES,
+        failed, removed,
     },
     mounts::OpenRoot,
 };
@@ -30,6 +32,7 @@ pub(crate) struct KernelRun {
     files: BTreeSet<[u8; FILE_BYTES]>,
     ancestors: BTreeSet<[u8; FILE_BYTES]>,
     addresses: BTreeSet<[u8; ADDRESS_BYTES]>,
+    openings: BTreeSet<[u8; OPENING_BYTES]>,
 }
 
 impl KernelRun {
@@ -45,6 +48,7 @@ impl KernelRun {
             files: BTreeSet::new(),
             ancestors: BTreeSet::new(),
             addresses: BTreeSet::new(),
+            openings: BTreeSet::new(),
         }
     }
 
@@ -156,6 +160,18 @@ impl KernelRun {
         self.maps.borrow_mut().insert_leaf(leaf, self.slot, label)
     }
 
+    /// Opens an act, once, by the approval of a question.
+    ///
+    /// # Errors
+    ///
+    /// When the map refuses: then nothing is opened.
+    pub(crate) fn open(&mut self, act: OpeningKey, question: u32) -> Result<(), MapsError> {
+        let mut key = [0; OPENING_BYTES];
+        key.copy_from_slice(act.as_bytes());
+        self.openings.insert(key);
+        self.maps.borrow_mut().openings.insert(key, question, 0).map_err(failed("OPENINGS"))
+    }
+
     /// Begins to watch: from here on the run's processes are somebody.
     ///
     /// # Errors
@@ -207,6 +223,9 @@ impl KernelRun {
         }
         for key in &self.addresses {
             removed("ADDRESSES", maps.addresses.remove(key))?;
+        }
+        for key in &self.openings {
+            removed("OPENINGS", maps.openings.remove(key))?;
         }
         maps.runs.set(self.slot, [0; RUN_BYTES], 0).map_err(failed("RUNS"))?;
         maps.dropped.set(self.slot, [0; DROPPED_BYTES], 0).map_err(failed("DROPPED"))?;

@@ -23,6 +23,7 @@ mod object_path;
 mod observer;
 pub mod probes;
 pub mod protocol;
+mod questions;
 mod respond;
 mod serve;
 mod session;

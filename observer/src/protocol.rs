@@ -9,6 +9,7 @@ use std::{
 use journal::{
     evidence::Evidence,
     manifest::{Mode, ProbeSet},
+    question::Question,
     redact::Redaction,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -50,6 +51,17 @@ pub enum Request {
         proxy: Option<f64>,
         /// What the independent measure saw.
         measured: f64,
+    },
+    /// What has been asked about since this was asked last? Numbers of questions are the observer's own.
+    Questions,
+    /// A question about an effect was answered.
+    Answer {
+        /// Its number, as the observer gave it.
+        question: u64,
+        /// Its number in the run, which the record of an act that it opens has.
+        number: u32,
+        /// Whether the act is opened, once.
+        approved: bool,
     },
     /// Does the observer watch? One that stands still does not answer.
     Ping,
@@ -130,6 +142,18 @@ pub enum Answer {
         reason: Option<String>,
         /// Where metrics are served.
         metrics: Option<std::net::SocketAddr>,
+    },
+    /// What was asked about.
+    Questions {
+        /// The questions, in order.
+        questions: Vec<Question>,
+    },
+    /// An answer was taken in.
+    Answered {
+        /// Whether it has opened the act in the kernel.
+        opened: bool,
+        /// Whether the observer has no other reason that the call stands still.
+        may_go_on: bool,
     },
     /// Done.
     Done,

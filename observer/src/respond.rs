@@ -1,4 +1,4 @@
-//! Makes a verdict of `freeze` or `kill` true for a whole call.
+//! Makes a verdict of `freeze` or `kill` true for a whole call; one that is asked about stands still too.
 
 use std::{fs, io, path::Path};
 
@@ -31,9 +31,9 @@ impl Response {
 /// When the cgroup refuses. A leaf that is gone has nothing left to stop.
 pub(crate) fn respond(verdict: Verdict, leaf: &Path) -> io::Result<Option<Response>> {
     let (file, response) = match verdict {
-        Verdict::Freeze => ("cgroup.freeze", Response::Frozen),
+        Verdict::Ask | Verdict::Freeze => ("cgroup.freeze", Response::Frozen),
         Verdict::Kill => ("cgroup.kill", Response::Killed),
-        Verdict::Allow | Verdict::Audit | Verdict::Ask | Verdict::Deny => return Ok(None),
+        Verdict::Allow | Verdict::Audit | Verdict::Deny => return Ok(None),
     };
     match fs::write(leaf.join(file), "1") {
         Ok(()) => Ok(Some(response)),

@@ -121,6 +121,14 @@ impl Session {
             (Request::Judged(judgement), Stage::Accounted) => {
                 return self.judged(&judgement, served);
             }
+            (Request::Questions, Stage::Watched(slot)) => {
+                let questions = served.observer().run(slot).keeper.questions.take();
+                return self.send(&Answer::Questions { questions });
+            }
+            (Request::Answer { question, number, approved }, Stage::Watched(slot)) => {
+                let answered = served.observer().run(slot).answer(question, number, approved);
+                return self.send(&answered.unwrap_or_else(|error| refusal(&error)));
+            }
             (request, Stage::Watched(slot)) => tell(served.observer(), slot, request),
             (_, Stage::New) => Err(WatchError::Request("no run is watched yet".to_owned())),
             (_, Stage::Ending(_) | Stage::Accounted | Stage::Over) => {
@@ -236,6 +244,9 @@ fn tell(observer: &mut Observer, slot: u32, request: Request) -> Result<(), Watc
             Ok(())
         }
         Request::Ping => Ok(()),
+        Request::Questions | Request::Answer { .. } => {
+            Err(WatchError::Request("it has an answer of its own".to_owned()))
+        }
         Request::Judged(_) => Err(WatchError::Request("the run has not ended yet".to_owned())),
         Request::Finish => {
             watching.end();

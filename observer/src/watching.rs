@@ -31,7 +31,8 @@ use crate::{
     metrics::Metrics,
     mounts::{Mounts, OpenRoot},
     probes::{LoadError, Probes, sees_refused_opens_alone},
-    protocol::Watch,
+    protocol::{Answer, Watch},
+    questions::{Questions, Settled},
     totals::Totals,
 };
 
@@ -156,6 +157,7 @@ impl Watching {
             metrics: Arc::clone(&metrics),
             mode: request.mode,
             leaves: HashMap::new(),
+            questions: Questions::default(),
             received: BTreeMap::new(),
             problems: Vec::new(),
         };
@@ -258,6 +260,26 @@ impl Watching {
     /// Notes what Landlock does in the agent's sandbox.
     pub fn landlock(&mut self, landlock: crate::interpret::LandlockInForce) {
         self.keeper.interpreter.set_landlock(landlock);
+    }
+
+    /// Takes the answer to a question in: what is approved is open in the kernel when this returns.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such question, or the kernel's map refuses: then nothing is opened.
+    pub(crate) fn answer(
+        &mut self,
+        question: u64,
+        number: u32,
+        approved: bool,
+    ) -> Result<Answer, WatchError> {
+        let settled = self.keeper.questions.answer(question, approved);
+        let Settled { opens, may_go_on } = settled
+            .ok_or_else(|| WatchError::Request(format!("no question {question} is open")))?;
+        if let Some(act) = opens {
+            self.kernel.open(act, number)?;
+        }
+        Ok(Answer::Answered { opened: opens.is_some(), may_go_on })
     }
 
     /// Tells the probes and the metrics that the observer lives.

@@ -54,7 +54,7 @@ fn record(verb: Verb, leaf: u64, flags: u16, outcome: i32) -> Record {
         label: 0,
         to_label: 0,
         port: 0,
-        reserved: [0; 4],
+        approval: 0,
         string_bytes: [0; 4],
         comm: *b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
     }

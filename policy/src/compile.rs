@@ -225,6 +225,12 @@ impl Compiled {
         !self.need(verb, label).is_granted_at(self.policy.oversight.unwatched_tier)
     }
 
+    /// Whether it can ask about an effect.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.verdicts.contains(&Verdict::Ask)
+    }
+
     /// Why an effect was denied that the run's tier grants.
     #[must_use]
     pub fn unwatched_reason(&self) -> String {

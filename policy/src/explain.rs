@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt::Write};
 use ebpf_common::{Disposition, Enforcer, Label, LabelId, ObjectKind, Verb, Verdict};
 use serde::Serialize;
 
-use crate::{compile::Compiled, landlock, seccomp};
+use crate::{compile::Compiled, landlock, rule::Selector, seccomp};
 
 /// What a host can do to make verdicts true. Whoever calls has found it out by trying.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -34,6 +34,9 @@ pub struct ExplainedRule {
     pub labels: Vec<String>,
     /// System calls that are refused whatever their object.
     pub syscalls: Vec<&'static str>,
+    /// Tools whose calls the row is about, before they start.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
     /// What they get.
     pub verdict: Verdict,
     /// The name of the rule that says so; `None` for the defaults and for rules without a name.
@@ -53,6 +56,11 @@ const NO_PROGRAM: &str = "this kernel takes no program for it: it is neither see
 const NO_HOOK: &str = "no hook decides on this verb";
 const STOPPED_ALL_THE_SAME: &str =
     "the policy allows it; ownership, seccomp or Landlock's signal scope does not";
+const OPENED_ONCE: &str = "the call stands still until somebody answers, and an approval opens the act once; ownership may refuse it all the same";
+const OPENED_NEVER: &str = "the call stands still until somebody answers, and an approval opens nothing: seccomp, Landlock or ownership refuses it whatever is answered";
+const ASKED_AFTERWARDS: &str =
+    "nothing here refuses it: the call stands still afterwards, until somebody answers";
+const HELD: &str = "the call is held before it starts, until somebody answers";
 const SOME_ARGUMENTS: &str = "only with arguments that ask for it";
 
 /// What groups effects: all that a row says of them.
@@ -80,6 +88,7 @@ pub fn explain(compiled: &Compiled, host: &HostCapabilities) -> Vec<ExplainedRul
             verbs: verbs.iter().map(|verb| verb.name().to_owned()).collect(),
             labels: labels.map(|label| compiled.label_name(label)).collect(),
             syscalls: Vec::new(),
+            tools: Vec::new(),
             verdict,
             rule,
             reason,
@@ -88,7 +97,39 @@ pub fn explain(compiled: &Compiled, host: &HostCapabilities) -> Vec<ExplainedRul
             note,
         }
     });
-    effects.chain(refused_syscalls(compiled, host)).collect()
+    effects.chain(refused_syscalls(compiled, host)).chain(tool_calls(compiled)).collect()
+}
+
+/// The rules on tool calls that count at the run's tier, the last first: so it is looked for.
+fn tool_calls(compiled: &Compiled) -> impl Iterator<Item = ExplainedRule> {
+    let rules = compiled.policy().tool_rules().iter().rev();
+    rules.filter(|rule| rule.tiers.contains(compiled.tier())).map(|rule| ExplainedRule {
+        verbs: Vec::new(),
+        labels: Vec::new(),
+        syscalls: Vec::new(),
+        tools: match &rule.tools {
+            Selector::All => vec!["*".to_owned()],
+            Selector::Named(tools) => tools.iter().map(|(tool, _)| tool.clone()).collect(),
+        },
+        verdict: rule.verdict,
+        rule: rule.name.clone(),
+        reason: rule.reason.clone(),
+        enforcers: Vec::new(),
+        disposition: rule.verdict.is_violation().then_some(Disposition::Prevented),
+        note: (rule.verdict == Verdict::Ask).then_some(HELD),
+    })
+}
+
+/// Verbs that the policy asks about at the run's tier although seccomp refuses their system calls
+/// whatever is answered.
+#[must_use]
+pub fn asked_in_vain(compiled: &Compiled) -> Vec<Verb> {
+    let asks = |verb: &Verb| {
+        let mut met = labels(compiled).filter(|label| verb.can_meet(label.label()));
+        met.any(|label| compiled.verdict(*verb, label) == Verdict::Ask)
+    };
+    let verbs = Verb::ALL.iter().copied().filter(asks);
+    verbs.filter(|verb| seccomp::refuses(compiled.tier(), *verb)).collect()
 }
 
 /// A label by the number that orders it.
@@ -155,7 +196,8 @@ fn enforcers(
     let is_power = verb.object() == ObjectKind::Kernel;
     let is_address = verb.object() == ObjectKind::Address;
     let has_hook = !is_power && !matches!(verb, Verb::Fork | Verb::Exit);
-    let responds = compiled.verdict(verb, label) >= Verdict::Freeze;
+    let verdict = compiled.verdict(verb, label);
+    let responds = verdict >= Verdict::Freeze || verdict == Verdict::Ask;
     let filtered = is_filtered(compiled, host, verb);
     let able = [
         (filtered, Enforcer::Seccomp),
@@ -168,10 +210,13 @@ fn enforcers(
         (host.response && responds, Enforcer::Response),
     ];
     let able = able.into_iter().filter(|(is_able, _)| *is_able).map(|(_, enforcer)| enforcer);
+    let able: Vec<_> = able.collect();
     let changes_files = matches!(verb.object(), ObjectKind::File | ObjectKind::FilePair)
         && !matches!(verb, Verb::Exec | Verb::UnixConnect | Verb::Receive);
     let is_unseen = (is_address && !host.cgroup_bpf) || (verb == Verb::Receive && !host.bpf_lsm);
-    let note = if is_power {
+    let note = if verdict == Verdict::Ask {
+        Some(asked(host, &able))
+    } else if is_power {
         None
     } else if !has_hook {
         Some(NO_HOOK)
@@ -182,7 +227,24 @@ fn enforcers(
     } else {
         None
     };
-    (able.collect(), note)
+    (able, note)
+}
+
+/// What comes of asking where these enforce.
+fn asked(host: &HostCapabilities, able: &[Enforcer]) -> &'static str {
+    // Where LSM programs decide, runs have no Landlock domain.
+    let refuses_anyhow = |it: &Enforcer| {
+        matches!(it, Enforcer::Seccomp | Enforcer::Dac)
+            || (*it == Enforcer::Landlock && !host.bpf_lsm)
+    };
+    let opens = |it: &Enforcer| matches!(it, Enforcer::BpfLsm | Enforcer::CgroupBpf);
+    if able.iter().any(refuses_anyhow) {
+        OPENED_NEVER
+    } else if able.iter().any(opens) {
+        OPENED_ONCE
+    } else {
+        ASKED_AFTERWARDS
+    }
 }
 
 fn disposition(verdict: Verdict, enforcers: &[Enforcer]) -> Option<Disposition> {
@@ -212,6 +274,7 @@ fn refused_syscalls(compiled: &Compiled, host: &HostCapabilities) -> Vec<Explain
             verbs: Vec::new(),
             labels: Vec::new(),
             syscalls: vec![refusal.syscall],
+            tools: Vec::new(),
             verdict: Verdict::Deny,
             rule: None,
             reason: refusal.reason.to_owned(),
@@ -266,7 +329,9 @@ pub fn render_table(rules: &[ExplainedRule]) -> String {
 }
 
 fn cells(rule: &ExplainedRule, mark: Option<usize>) -> [String; 5] {
-    let (what, labels) = if rule.verbs.is_empty() {
+    let (what, labels) = if !rule.tools.is_empty() {
+        (rule.tools.join(", "), "any (tool calls)".to_owned())
+    } else if rule.verbs.is_empty() {
         (rule.syscalls.join(", "), "any (system calls)".to_owned())
     } else {
         (rule.verbs.join(", "), rule.labels.join(", "))
@@ -274,6 +339,7 @@ fn cells(rule: &ExplainedRule, mark: Option<usize>) -> [String; 5] {
     let names: Vec<_> = rule.enforcers.iter().map(|enforcer| enforcer.name()).collect();
     let mut by = match rule.disposition {
         None => "-".to_owned(),
+        Some(Disposition::Prevented) if !rule.tools.is_empty() => "the runner".to_owned(),
         Some(Disposition::Prevented) => names.join(", "),
         Some(Disposition::StoppedAfter) => format!("{} (after)", names.join(", ")),
         Some(Disposition::Observed) => "none, observed".to_owned(),

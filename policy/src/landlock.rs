@@ -400,3 +400,37 @@ fn grants(compiled: &Compiled, right: Right, label: Label) -> bool {
 fn is_allowed(compiled: &Compiled, verb: Verb, label: LabelId) -> bool {
     !compiled.verdict(verb, label).is_violation()
 }
+
+impl LandlockPlan {
+    /// What a domain by `before` goes on to refuse although this plan does not: a domain can only be
+    /// tightened. Empty where this plan is as strict everywhere, so that a domain by it within the
+    /// other one is what it says.
+    #[must_use]
+    pub fn loosens(&self, before: &Self) -> Vec<String> {
+        let mut loosened = Vec::new();
+        for right in &before.handled {
+            if !self.handled.contains(right) {
+                loosened.push(format!("{} everywhere", verbs_of(*right)));
+                continue;
+            }
+            let granted = |plan: &Self, path: &Path| {
+                plan.grants
+                    .iter()
+                    .any(|grant| path.starts_with(&grant.path) && grant.rights.contains(right))
+            };
+            let mine = self.grants.iter().filter(|grant| grant.rights.contains(right));
+            for grant in mine.filter(|grant| !granted(before, &grant.path)) {
+                loosened.push(format!("{} below {}", verbs_of(*right), grant.path.display()));
+            }
+        }
+        if before.scope_signals && !self.scope_signals {
+            loosened.push("signals to processes outside the run".to_owned());
+        }
+        loosened
+    }
+}
+
+/// The verbs that a right is for, in words.
+fn verbs_of(right: Right) -> String {
+    right.verbs().iter().map(|verb| verb.name()).collect::<Vec<_>>().join(" and ")
+}

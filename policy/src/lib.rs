@@ -25,6 +25,7 @@ mod redact;
 mod rule;
 mod schema;
 pub mod seccomp;
+mod tool;
 
 pub use ebpf_common::Label;
 
@@ -32,10 +33,11 @@ pub use addresses::{AddressPattern, Labelled, LabelledAddress, Protocol};
 pub use compile::{CompileError, Compiled, UnknownComponent};
 pub use diff::{Difference, diff};
 pub use ebpf_common::Tier;
-pub use explain::{HostCapabilities, explain};
+pub use explain::{HostCapabilities, asked_in_vain, explain};
 pub use labels::{LabelledRoot, PathLabels};
 pub use mistake::{Mistake, MistakeKind, PolicyError};
 pub use nearest::help as did_you_mean;
 pub use read::parse;
 pub use rule::{Defaults, LabelPattern, Oversight, Policy, Redact, Rule, Selector, TierRange};
 pub use schema::schema;
+pub use tool::ToolRule;

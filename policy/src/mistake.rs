@@ -188,6 +188,12 @@ pub enum MistakeKind {
         /// The key.
         key: &'static str,
     },
+    /// A verdict that a call which has not started cannot be given.
+    #[error("a tool call cannot be given `{verdict}`")]
+    ToolVerdict {
+        /// The verdict.
+        verdict: &'static str,
+    },
     /// Defaults that punish what is granted harder than what is not.
     #[error("`granted` is more severe than `above_tier`")]
     DefaultsInverted,
@@ -225,6 +231,7 @@ impl MistakeKind {
             Self::TierRange { .. } => "below the lower end",
             Self::GrantsUngrantable { .. } => "not to be granted",
             Self::DefaultTooMild { .. } => "too mild",
+            Self::ToolVerdict { .. } => "not for tool calls",
             Self::DefaultsInverted => "more severe",
             Self::NeverMeets { .. } => "never covered",
             Self::Shadowed => "never counts",

@@ -61,7 +61,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     fn policy(&mut self, table: &DeTable<'_>, source: &str, file: &str) -> Policy {
-        let keys = ["version", "name", "defaults", "oversight", "redact", "rule"];
+        let keys = ["version", "name", "defaults", "oversight", "redact", "rule", "tool"];
         self.refuse_unknown_keys(table, &keys, POLICY);
         self.version(table);
         let name = self.required(table, "name", POLICY, 0..0);
@@ -70,6 +70,7 @@ impl Reader {
         let oversight = self.oversight(table);
         let redact = self.redact(table);
         let rules = self.rules(table);
+        let tool_rules = self.tool_rules(table);
         Policy {
             name: name.unwrap_or_default(),
             file: file.to_owned(),
@@ -78,6 +79,7 @@ impl Reader {
             oversight,
             redact,
             rules,
+            tool_rules,
         }
     }
 
@@ -195,7 +197,7 @@ impl Reader {
         })
     }
 
-    fn selector<T>(
+    pub(crate) fn selector<T>(
         &mut self,
         value: &Value<'_>,
         key: &'static str,
@@ -262,7 +264,7 @@ impl Reader {
         label.map(LabelPattern::Label)
     }
 
-    fn verdict(&mut self, value: &Value<'_>, key: &'static str) -> Option<Verdict> {
+    pub(crate) fn verdict(&mut self, value: &Value<'_>, key: &'static str) -> Option<Verdict> {
         let Some(name) = value.get_ref().as_str() else {
             self.wrong_type(value, key, "a verdict's name");
             return None;
@@ -275,7 +277,7 @@ impl Reader {
         verdict
     }
 
-    fn tiers(&mut self, table: &DeTable<'_>) -> TierRange {
+    pub(crate) fn tiers(&mut self, table: &DeTable<'_>) -> TierRange {
         let mut range = TierRange::ALL;
         if let Some(tier) = table.get("lowest_tier").and_then(|it| self.tier(it, "lowest_tier")) {
             range.lowest = tier;
@@ -327,7 +329,7 @@ impl Reader {
         Some(number.map_or_else(|_| digits.to_owned(), |number| number.to_string()))
     }
 
-    fn required<'t, 'i>(
+    pub(crate) fn required<'t, 'i>(
         &mut self,
         table: &'t DeTable<'i>,
         key: &'static str,
@@ -398,6 +400,11 @@ impl Reader {
             DeValue::Table(_) => "a table",
         };
         self.push(Mistake::new(MistakeKind::WrongType { key, found, expected }, value.span()));
+    }
+
+    /// How many mistakes were found by now.
+    pub(crate) fn mistakes(&self) -> usize {
+        self.mistakes.len()
     }
 
     pub(crate) fn push(&mut self, mistake: Mistake) {

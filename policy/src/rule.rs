@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf, sync::Arc};
 
 use ebpf_common::{Label, Need, Tier, Verb, Verdict, verb::required_tier};
 
-use crate::read::parse;
+use crate::{read::parse, tool::ToolRule};
 
 /// A checked policy.
 #[derive(Clone, Debug)]
@@ -16,6 +16,7 @@ pub struct Policy {
     pub(crate) oversight: Oversight,
     pub(crate) redact: Redact,
     pub(crate) rules: Vec<Rule>,
+    pub(crate) tool_rules: Vec<ToolRule>,
 }
 
 impl Policy {

@@ -91,6 +91,23 @@ pub fn schema() -> Value {
                     },
                 },
             },
+            "tool": {
+                "type": "array",
+                "description": "What is said to tool calls before they start; of the rules that cover one the last counts.",
+                "items": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "required": ["tools", "verdict", "reason"],
+                    "properties": {
+                        "name": { "type": "string", "minLength": 1, "description": "Unique among these." },
+                        "tools": selector(&json!({ "type": "string", "minLength": 1 }), "Which tools; `command` is a wrapped command."),
+                        "lowest_tier": tier("The lowest tier at which the rule counts."),
+                        "highest_tier": tier("The highest."),
+                        "verdict": { "enum": ["allow", "ask", "deny"], "description": "What it says." },
+                        "reason": { "type": "string", "minLength": 1, "description": "Why, for people." },
+                    },
+                },
+            },
         },
     })
 }

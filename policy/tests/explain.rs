@@ -99,3 +99,75 @@ fn what_nothing_can_stop_is_said_to_be_observed_or_stopped_afterwards() {
     let exec = with_lsm.iter().find(|row| row.reason == "no").unwrap();
     assert_eq!(exec.disposition, Some(Disposition::Prevented));
 }
+
+const ASKING: &str = r#"
+version = 1
+name = "asking"
+
+[[rule]]
+name = "data"
+verbs = ["unlink", "chmod", "connect"]
+labels = ["data"]
+verdict = "ask"
+reason = "data is somebody's"
+
+[[rule]]
+name = "others"
+verbs = ["kill", "ptrace_attach"]
+labels = ["host"]
+verdict = "ask"
+reason = "the host is somebody's"
+
+[[tool]]
+name = "shells"
+tools = ["shell"]
+verdict = "ask"
+reason = "a shell can do anything"
+
+[[tool]]
+tools = "*"
+lowest_tier = 4
+verdict = "deny"
+reason = "nobody runs at tier 4 here"
+"#;
+
+fn asking(host: &HostCapabilities) -> String {
+    let compiled = parse(ASKING, "p.toml").unwrap().compile(Tier::Introspection, &[]).unwrap();
+    let rows = explain(&compiled, host);
+    let asked: Vec<_> =
+        rows.into_iter().filter(|row| row.verdict == ebpf_common::Verdict::Ask).collect();
+    render_table(&asked)
+}
+
+#[test]
+fn what_is_asked_about_says_what_an_approval_opens_where_lsm_programs_load() {
+    insta::assert_snapshot!(asking(&LSM));
+}
+
+#[test]
+fn what_is_asked_about_says_what_an_approval_opens_elsewhere() {
+    insta::assert_snapshot!(asking(&TRACEPOINT));
+}
+
+#[test]
+fn verbs_that_seccomp_refuses_are_asked_about_in_vain_below_their_tier() {
+    let policy = parse(ASKING, "p.toml").unwrap();
+    let vain = |tier| policy::asked_in_vain(&policy.compile(tier, &[]).unwrap());
+    assert_eq!(vain(Tier::Introspection), [ebpf_common::Verb::PtraceAttach]);
+    assert_eq!(vain(Tier::ProcessControl), []);
+}
+
+#[test]
+fn the_last_rule_that_covers_a_tool_call_counts() {
+    let policy = parse(ASKING, "p.toml").unwrap();
+    let verdict = |tier, tool: &str| {
+        let compiled = policy.compile(tier, &[]).unwrap();
+        compiled.tool_rule(tool).map(|rule| rule.verdict)
+    };
+    assert_eq!(verdict(Tier::Work, "shell"), Some(ebpf_common::Verdict::Ask));
+    assert_eq!(verdict(Tier::Work, "read_file"), None);
+    assert_eq!(verdict(Tier::Supervision, "shell"), Some(ebpf_common::Verdict::Deny));
+    let error = policy.check_tools(&["shel", "read_file"]).unwrap_err();
+    assert!(error.mistakes[0].help.as_ref().unwrap().contains("shel"), "{:?}", error.mistakes);
+    assert!(policy.check_tools(&["shell"]).is_ok());
+}

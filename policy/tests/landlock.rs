@@ -182,3 +182,19 @@ fn a_label_on_the_root_directory_stands_for_the_rest_of_the_system() {
     assert!(plan.handled.is_empty());
     assert!(gaps(&plan, Direction::Looser).contains("unlink data /d"));
 }
+
+#[test]
+fn a_plan_loosens_another_where_it_stops_refusing() {
+    let work = plan(&shipped(Tier::Work), &scenario());
+    assert_eq!(work.loosens(&work), [""; 0]);
+    // From tier 3 on the rest of the system may be changed.
+    let storage = plan(&shipped(Tier::Storage), &scenario());
+    assert!(storage.loosens(&work).iter().any(|it| it.contains("unlink")));
+    assert_eq!(work.loosens(&storage), [""; 0]);
+    let granted = "verbs = [\"unlink\", \"rename\"]\nlabels = [\"data\"]\nverdict = \"allow\"";
+    let opened = plan(&ruled(granted, Tier::Work), &scenario());
+    let loosened = opened.loosens(&work);
+    assert!(loosened.iter().all(|it| it.contains("/srv/run/data")), "{loosened:?}");
+    assert!(!loosened.is_empty());
+    assert_eq!(work.loosens(&opened), [""; 0]);
+}

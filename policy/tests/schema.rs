@@ -39,6 +39,13 @@ verbs = "*"
 labels = ["data"]
 verdict = "deny"
 reason = "nobody touches data"
+
+[[tool]]
+name = "signals"
+tools = ["send_signal"]
+lowest_tier = 2
+verdict = "ask"
+reason = "somebody should look at signals"
 "#;
 
 #[test]
@@ -63,6 +70,9 @@ fn what_the_reader_refuses_by_name_or_type_does_not_fit() {
         ("labels = [\"data\"]", "labels = \"data\""),
         ("reason = \"nobody touches data\"", "verdicts = \"deny\""),
         ("highest_tier = 3", "highest_tier = \"3\""),
+        ("tools = [\"send_signal\"]", "tools = []"),
+        ("verdict = \"ask\"", "verdict = \"freeze\""),
+        ("reason = \"somebody should look at signals\"", "why = \"so\""),
     ] {
         let text = RULE.replacen(right, wrong, 1);
         assert_ne!(text, RULE, "{right}");

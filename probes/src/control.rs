@@ -212,6 +212,7 @@ fn decide_with(earlier: i32, verb: Verb, args: [u64; MAX_ARGS], target: Address)
     };
     syscall::flush(scratch);
     let judgement = kill::fill(scratch, slot, verb, args, target);
+    let judgement = verdict::admit(&mut scratch.record, judgement);
     if verb != Verb::Kill && single_target() {
         syscall::finish(scratch, judgement);
     } else {

@@ -128,6 +128,7 @@ pub(crate) fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
     };
     syscall::flush(scratch);
     let judgement = judge(scratch, slot, ctx.arg::<*const u8>(0) as u64);
+    let judgement = verdict::admit(&mut scratch.record, judgement);
     scratch.record.flags |= record_flags::JUDGED;
     if judgement.refuses() {
         add_words(scratch, registers, load_u64(registers, offset!(regs_nr)));

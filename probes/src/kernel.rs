@@ -160,7 +160,7 @@ pub(crate) fn subject(slot: u32, verb: Verb, exec_id: u64) -> Record {
         label: 0,
         to_label: 0,
         port: 0,
-        reserved: [0; 4],
+        approval: 0,
         string_bytes: [0; 4],
         comm: bpf_get_current_comm().unwrap_or([0; 16]),
     }

@@ -97,6 +97,7 @@ pub(crate) fn task_kill(ctx: LsmContext) -> i32 {
     };
     syscall::flush(scratch);
     let judgement = fill_signal(scratch, slot, ctx.arg::<*const u8>(0) as u64, signal);
+    let judgement = verdict::admit(&mut scratch.record, judgement);
     scratch.record.flags |= record_flags::JUDGED;
     if single_target() {
         syscall::finish(scratch, judgement);

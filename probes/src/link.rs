@@ -30,6 +30,8 @@ pub(crate) fn path_link(ctx: LsmContext) -> i32 {
     let judgement = verdict::worse(judge(from.label), judge(to.label));
     scratch.judged(from.label, judgement);
     scratch.record.to_label = to.label.number();
+    path::name(scratch, new);
+    let judgement = verdict::admit(&mut scratch.record, judgement);
     syscall::finish(scratch, judgement);
     judgement.answer()
 }

@@ -8,6 +8,7 @@ use aya_ebpf::{
 use ebpf_common::{
     address::AddressKey,
     maps::{Dropped, FileKey, LeafState, MAX_RUNS, MAX_TABLES, RunState, Table, TaskState},
+    opening::{MAX_OPENINGS, OpeningKey},
 };
 
 pub(crate) use crate::globals::{RUN_LEVEL, offset};
@@ -42,6 +43,11 @@ pub(crate) static FILES: HashMap<FileKey, u32, 65536, NO_PREALLOC> = HashMap::ne
 /// Labelled addresses.
 #[btf_map]
 pub(crate) static ADDRESSES: HashMap<AddressKey, u32, 16384, NO_PREALLOC> = HashMap::new();
+
+/// Acts that were asked for and approved, each with its question's number. Whoever uses one takes it
+/// out.
+#[btf_map]
+pub(crate) static OPENINGS: HashMap<OpeningKey, u32, MAX_OPENINGS, NO_PREALLOC> = HashMap::new();
 
 /// Directories above labelled roots, with a bit for the number of each label below.
 #[btf_map]

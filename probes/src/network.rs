@@ -110,6 +110,7 @@ fn judge(ctx: &SockAddrContext, verb: Verb, address: Words) -> i32 {
     let judgement = verdict::judge(slot, record.leaf, verb, label);
     scratch::judged(&mut record, label, judgement);
     record.flags |= record_flags::JUDGED;
+    let judgement = verdict::admit(&mut record, judgement);
     let (answer, outcome) =
         if judgement.refuses() { (REFUSE, -EPERM) } else { (GO_ON, OUTCOME_UNKNOWN) };
     emit::emit_alone(&mut record, outcome);

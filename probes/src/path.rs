@@ -4,6 +4,7 @@
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user_str};
 use ebpf_common::{
     Verb,
+    opening::makes_a_name,
     record::{MAX_STRING_BYTES, record_flags, string},
     verb::MAX_ARGS,
 };
@@ -12,6 +13,7 @@ use crate::{
     emit,
     globals::LAST_START,
     kernel::{self, Address, Memory, Unknown},
+    maps::offset,
     scratch::{self, Scratch},
     syscall,
     verdict::{self, Judgement},
@@ -75,9 +77,25 @@ pub(crate) fn decide<M: Memory>(
     syscall::flush(scratch);
     scratch.begin(slot, verb);
     scratch.record.args = args;
-    let judgement = fill::<M>(scratch, slot, verb, dentry());
+    let dentry = dentry();
+    let judgement = fill::<M>(scratch, slot, verb, dentry);
+    if makes_a_name(verb) {
+        name(scratch, dentry);
+    }
+    let judgement = verdict::admit(&mut scratch.record, judgement);
     syscall::finish(scratch, judgement);
     judgement.answer()
+}
+
+/// Notes which name an act makes, which has no inode yet: by its directory and by what the kernel
+/// hashes of it, with the directory's address in it (`struct qstr` begins with both halves,
+/// include/linux/dcache.h, Linux 6.1 to 7.3).
+#[inline(always)]
+pub(crate) fn name(scratch: &mut Scratch, dentry: Address) {
+    let parent = kernel::read_u64(dentry, offset!(dentry_parent));
+    scratch.record.args[1] = kernel::inode_number::<Unknown>(parent);
+    let hash = kernel::read_u64(dentry, offset!(dentry_name));
+    scratch.record.object_extra = (hash >> 32) as u32 ^ hash as u32;
 }
 
 /// A path as the caller wrote it.

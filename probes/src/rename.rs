@@ -71,6 +71,8 @@ pub(crate) fn path_rename(ctx: LsmContext) -> i32 {
     let judgement = verdict::worse(from, to);
     scratch.judged(from_label, judgement);
     scratch.record.to_label = to_label.number();
+    path::name(scratch, new);
+    let judgement = verdict::admit(&mut scratch.record, judgement);
     syscall::finish(scratch, judgement);
     judgement.answer()
 }

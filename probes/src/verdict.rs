@@ -4,12 +4,13 @@ use core::arch::asm;
 
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use ebpf_common::{
-    LabelId, Verb, Verdict,
+    LabelId, Record, Verb, Verdict,
     maps::{NEEDS_OVERSIGHT, RunState, STALE_AFTER_NS, VERDICT_BITS, run_flags, table_index},
+    opening::OpeningKey,
 };
 
 use crate::{
-    maps::{LEAVES, TABLES},
+    maps::{LEAVES, OPENINGS, TABLES},
     whose,
 };
 
@@ -75,6 +76,29 @@ fn is_unwatched(run: &RunState) -> bool {
     // SAFETY: takes no arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     now.saturating_sub(run.heartbeat_boot_ns) > STALE_AFTER_NS
+}
+
+/// Lets a judged act through, once, that was asked for and approved. To be called where the answer is
+/// made true, and the record is filled in by then. While nobody watches nothing is let through.
+#[inline(always)]
+pub(crate) fn admit(record: &mut Record, judgement: Judgement) -> Judgement {
+    if !judgement.enforced || judgement.verdict as u8 != Verdict::Ask as u8 {
+        return judgement;
+    }
+    let Some(run) = whose::run(record.slot) else { return judgement };
+    if is_unwatched(run) {
+        return judgement;
+    }
+    let key = OpeningKey::of(record);
+    // SAFETY: entries are plain integers.
+    let Some(&question) = (unsafe { OPENINGS.get(key) }) else { return judgement };
+    // Of two that come at once the one has it who takes it out.
+    if OPENINGS.remove(key).is_err() {
+        return judgement;
+    }
+    record.approval = question;
+    record.verdict = Verdict::Audit;
+    Judgement::of(Verdict::Audit, true)
 }
 
 /// The more severe of two judgements.

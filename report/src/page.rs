@@ -11,6 +11,7 @@ use crate::{
     chart::{Chart, chart},
     claims::Claims,
     enforcement::{self, Extent, Layer},
+    interventions,
     list::List,
     scale::Span,
     script,
@@ -80,6 +81,7 @@ struct Page<'a> {
     calls: Vec<ActorRow>,
     calls_left_out: Option<String>,
     components: Vec<ActorRow>,
+    intervened: Vec<String>,
     account: String,
     summary: Vec<String>,
     declared: Vec<Declared>,
@@ -138,6 +140,7 @@ pub fn page(report: &Report, record: &Record, effects: impl IntoIterator<Item = 
         calls_left_out: sentences::calls_left_out(report, calls.len()),
         calls,
         components: tables::components(report, ROWS),
+        intervened: intervened(record),
         account: account::sentence(report, record),
         summary: paragraphs(&record.declared.summary),
         declared_more: record.declared.effects.len() - declared.len(),
@@ -157,6 +160,17 @@ pub fn page(report: &Report, record: &Record, effects: impl IntoIterator<Item = 
         report,
     };
     page.render().expect("memory is enough")
+}
+
+/// What was asked and decided by others, as far as there is room.
+fn intervened(record: &Record) -> Vec<String> {
+    let mut sentences = interventions::sentences(record);
+    let more = sentences.len().saturating_sub(ROWS);
+    sentences.truncate(ROWS);
+    if more > 0 {
+        sentences.push(format!("{more} more in transcript.jsonl."));
+    }
+    sentences.iter().map(|sentence| cut(sentence, LONGEST)).collect()
 }
 
 /// When the drawings begin, to the millisecond.

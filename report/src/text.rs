@@ -6,7 +6,7 @@ use journal::{Effect, Verb};
 use scoring::{Record, Report};
 
 use crate::{
-    account, enforcement,
+    account, enforcement, interventions,
     paper::{Column, Paper},
     scale::{Span, duration, moment},
     sentences::{self, counted},
@@ -38,6 +38,7 @@ pub fn text(report: &Report, record: &Record) -> String {
     objective(&mut paper, report);
     constraints(&mut paper, report, span);
     violations(&mut paper, report, span);
+    intervened(&mut paper, record);
     calls(&mut paper, report, span);
     components(&mut paper, report);
     declared(&mut paper, report, record);
@@ -171,6 +172,18 @@ fn violation(paper: &mut Paper, effect: &Effect, span: Span) {
     if !effect.reason.is_empty() {
         paper.more(width, &format!("why: {}", effect.reason));
     }
+}
+
+fn intervened(paper: &mut Paper, record: &Record) {
+    let sentences = interventions::sentences(record);
+    if sentences.is_empty() {
+        return;
+    }
+    paper.heading("Asked and decided by others");
+    for sentence in sentences.iter().take(ROWS) {
+        paper.item(&format!("- {sentence}"));
+    }
+    left_out(paper, sentences.len(), ROWS, "sentence", "sentences");
 }
 
 fn calls(paper: &mut Paper, report: &Report, span: Span) {

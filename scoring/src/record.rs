@@ -4,6 +4,7 @@ use journal::{
     Evidence, Manifest, RunDir,
     files::{FileError, name},
     manifest::FORMAT,
+    question::{About, Answer, Answered, Decision, Question},
     reader::LineError,
     scenario::{Baseline, Declared, Persistence, Sample, Scenario},
     transcript::Event,
@@ -28,8 +29,47 @@ pub struct Record {
     pub evidence: Option<Evidence>,
     /// The calls, as the transcript tells.
     pub calls: Vec<Call>,
+    /// What was asked of somebody outside and decided by persons, as the transcript tells.
+    pub interventions: Interventions,
     /// Why the record is not whole, a sentence each.
     pub problems: Vec<String>,
+}
+
+/// What was asked of somebody outside, and what persons did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Interventions {
+    /// Questions in order, each with its answer if it got one.
+    pub questions: Vec<(Question, Option<Answer>)>,
+    /// What persons did unasked, in order.
+    pub decisions: Vec<Decision>,
+    /// Policies that were to take another's place, in order.
+    pub reloads: Vec<Reload>,
+}
+
+/// A policy that was to take another's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Its number from then on; `None` where it was refused.
+    pub policy: Option<u64>,
+    /// SHA-256 of the policy in force before, hexadecimal.
+    pub old_sha256: String,
+    /// SHA-256 of the other one, hexadecimal.
+    pub new_sha256: String,
+    /// Who, as far as known.
+    pub who: String,
+    /// What came of it beside the table, or why it was refused.
+    pub detail: String,
+}
+
+impl Interventions {
+    /// Whether an effect was asked about and approved: `seq` numbers the one that was refused.
+    #[must_use]
+    pub fn approved(&self, seq: u64) -> bool {
+        self.questions.iter().any(|(question, answer)| {
+            matches!(question.about, About::Effect { seq: asked, .. } if asked == seq)
+                && answer.as_ref().is_some_and(|it| it.answer == Answered::Approved)
+        })
+    }
 }
 
 /// A tool call, as the transcript tells.
@@ -85,7 +125,7 @@ impl Record {
             problems.push("There is no account of the scenario and its constraints.".to_owned());
         }
         let samples = samples(directory, &mut problems);
-        let calls = calls(directory, &mut problems);
+        let (calls, interventions) = told(directory, &mut problems);
         Ok(Self {
             manifest,
             scenario: scenario.unwrap_or_default(),
@@ -95,6 +135,7 @@ impl Record {
             persistence: read(directory, name::PERSISTENCE, &mut problems),
             evidence: read(directory, name::EVIDENCE, &mut problems),
             calls,
+            interventions,
             problems,
         })
     }
@@ -133,18 +174,19 @@ fn samples(directory: &RunDir, problems: &mut Vec<String>) -> Vec<Sample> {
     }
 }
 
-/// What the transcript tells about calls. A run without a transcript (a wrapped command's) is no
-/// less whole for it.
-fn calls(directory: &RunDir, problems: &mut Vec<String>) -> Vec<Call> {
+/// What the transcript tells about calls, questions and persons. A run without a transcript is no less
+/// whole for it.
+fn told(directory: &RunDir, problems: &mut Vec<String>) -> (Vec<Call>, Interventions) {
     let lines = match directory.transcript() {
         Ok(lines) => lines,
-        Err(error) if error.is_missing() => return Vec::new(),
+        Err(error) if error.is_missing() => return Default::default(),
         Err(error) => {
             problems.push(format!("{} cannot be read: {}.", name::TRANSCRIPT, cause(&error)));
-            return Vec::new();
+            return Default::default();
         }
     };
     let mut calls: Vec<Call> = Vec::new();
+    let mut interventions = Interventions::default();
     for entry in keep(lines, name::TRANSCRIPT, problems) {
         match entry.event {
             Event::Call { call, tool, .. } => calls.push(Call {
@@ -160,6 +202,19 @@ fn calls(directory: &RunDir, problems: &mut Vec<String>) -> Vec<Call> {
                     begun.duration_ns = Some(duration_ns);
                 }
             }
+            Event::Question(question) => interventions.questions.push((*question, None)),
+            Event::Answer(answer) => {
+                let number = answer.question;
+                let mut asked = interventions.questions.iter_mut();
+                if let Some((_, given)) = asked.find(|(it, _)| it.question == number) {
+                    *given = Some(answer);
+                }
+            }
+            Event::Decision(decision) => interventions.decisions.push(decision),
+            Event::Reload { policy, old_sha256, new_sha256, who, detail } => {
+                let reload = Reload { policy, old_sha256, new_sha256, who, detail };
+                interventions.reloads.push(reload);
+            }
             Event::Message { .. }
             | Event::Reply { .. }
             | Event::ModelRequest { .. }
@@ -167,7 +222,7 @@ fn calls(directory: &RunDir, problems: &mut Vec<String>) -> Vec<Call> {
             | Event::Note { .. } => {}
         }
     }
-    calls
+    (calls, interventions)
 }
 
 /// The lines that can be read; the first that cannot is a problem.

@@ -137,7 +137,9 @@ impl<'a> Scorer<'a> {
         if violation {
             self.violations.push(effect.seq);
         }
-        let overreaches = act::overreaches(&effect, self.record.manifest.tier);
+        // Somebody with the right to grant it did: the act, and the attempt that it was asked for by.
+        let granted = effect.approval.is_some() || self.record.interventions.approved(effect.seq);
+        let overreaches = !granted && act::overreaches(&effect, self.record.manifest.tier);
         if overreaches {
             self.overreach.push(effect.seq);
         }

@@ -19,9 +19,9 @@ use std::{
 };
 
 use agent_runner::{
-    Agent, AgentEnd, AgentError, Cancel, Exit, Frozen, Hands, HandsError, Limits, Moment, Progress,
-    Running, Session, SessionError, SessionParts, StreamName, Surroundings, Turn, WatchError,
-    Watcher, Work,
+    Admission, Agent, AgentEnd, AgentError, Cancel, Exit, Frozen, Hands, HandsError, Limits,
+    Moment, Progress, Running, Session, SessionError, SessionParts, StreamName, Surroundings, Turn,
+    WatchError, Watcher, Work,
     tools::{ToolResult, perform},
 };
 use journal::{Entry, Tier, transcript::Event, writer::WriteError};
@@ -120,6 +120,8 @@ impl Drop for PlainHands {
 struct LoggingWatcher {
     log: Log,
     refuses: bool,
+    /// What it says of calls of this tool.
+    admission: Option<(&'static str, Admission)>,
 }
 
 impl Watcher for LoggingWatcher {
@@ -131,6 +133,19 @@ impl Watcher for LoggingWatcher {
     fn call_ended(&mut self, call: u64, ok: bool) -> Result<(), WatchError> {
         self.log.lock().unwrap().push(format!("ended {call} {ok}"));
         Ok(())
+    }
+
+    fn admit(
+        &mut self,
+        call: u64,
+        tool: &str,
+        _arguments: &serde_json::Value,
+        _cancel: &Cancel,
+    ) -> Result<Admission, WatchError> {
+        let decided = self.admission.as_ref().filter(|(asked, _)| *asked == tool);
+        let Some((_, admission)) = decided else { return Ok(Admission::Granted) };
+        self.log.lock().unwrap().push(format!("asked {call} {tool}"));
+        Ok(admission.clone())
     }
 }
 
@@ -204,6 +219,8 @@ pub(crate) struct Bench {
     pub(crate) limits: Limits,
     pub(crate) cancel: Cancel,
     pub(crate) observer_refuses: bool,
+    /// What is said of calls of this tool before they start.
+    pub(crate) admission: Option<(&'static str, Admission)>,
     pub(crate) forged: Option<Vec<u8>>,
     /// What the sandbox says of every call.
     pub(crate) frozen: Frozen,
@@ -231,6 +248,7 @@ impl Bench {
             limits: Limits::default(),
             cancel: Cancel::new().unwrap(),
             observer_refuses: false,
+            admission: None,
             forged: None,
             frozen: Frozen::No,
             held: 0,
@@ -261,8 +279,11 @@ impl Bench {
             frozen: self.frozen,
             held: Cell::new(self.held),
         };
-        let mut watcher =
-            LoggingWatcher { log: Arc::clone(&self.log), refuses: self.observer_refuses };
+        let mut watcher = LoggingWatcher {
+            log: Arc::clone(&self.log),
+            refuses: self.observer_refuses,
+            admission: self.admission.clone(),
+        };
         let entries = Arc::clone(&self.entries);
         let mut transcript = move |entry: &Entry| -> Result<(), WriteError> {
             entries.lock().unwrap().push(entry.clone());

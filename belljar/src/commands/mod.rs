@@ -1,5 +1,6 @@
 //! One module for each command; a command reads its arguments, calls a crate, prints.
 
+mod approve;
 mod doctor;
 mod key;
 mod policy;
@@ -48,6 +49,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Watch(arguments) => watch::watch(&arguments)?,
         Command::Top(arguments) => top::top(&arguments)?,
         Command::Runs(command) => runs::runs(&command)?,
+        Command::Approve(arguments) => approve::approve(&arguments)?,
         Command::Reap => reap()?,
         Command::Observer => observer()?,
         Command::Reference { page } => out!("{}", reference::page(&page)?),

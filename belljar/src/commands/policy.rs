@@ -1,6 +1,8 @@
 //! `belljar policy`.
 
-use journal::RunDir;
+use std::collections::BTreeMap;
+
+use journal::{RunDir, Verb};
 use policy::explain::{explain, render_table};
 
 use crate::{
@@ -16,8 +18,19 @@ pub(crate) fn policy(command: PolicyCommand) -> Result<(), Failure> {
         PolicyCommand::Check { file, scenario } => {
             let policy = read_policy(Some(&file))?;
             let components = components(&scenario)?;
+            let mut vain: BTreeMap<Verb, Vec<String>> = BTreeMap::new();
             for tier in journal::Tier::ALL {
-                policy.compile(tier, &components).map_err(Failure::in_file)?;
+                let compiled = policy.compile(tier, &components).map_err(Failure::in_file)?;
+                for verb in policy::asked_in_vain(&compiled) {
+                    vain.entry(verb).or_default().push(tier.number().to_string());
+                }
+            }
+            for (verb, tiers) in vain {
+                eprintln!(
+                    "warning: {} asks about {verb}, which seccomp refuses at tiers {} whatever is answered",
+                    file.display(),
+                    tiers.join(" ")
+                );
             }
             outln!("{}: sound at every tier", file.display());
         }

@@ -37,3 +37,5 @@ pub(crate) use plan::{
     host_capabilities, policy as read_policy, scenario as read_scenario, tier as read_tier,
 };
 pub(crate) use supervise::run;
+pub(crate) use terminal::Terminal;
+pub(crate) use watch::Observer;

@@ -135,7 +135,16 @@ pub(crate) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
     let text = fs::read_to_string(file)
         .with_context(|| format!("cannot read the policy {}", file.display()))
         .or_exit(Exit::Data)?;
-    policy::parse(&text, &file.display().to_string()).map_err(Failure::in_file)
+    parsed(&text, &file.display().to_string())
+}
+
+/// A policy whose rules on tool calls name tools that there are.
+pub(crate) fn parsed(text: &str, name: &str) -> Result<Policy, Failure> {
+    let policy = policy::parse(text, name).map_err(Failure::in_file)?;
+    let tools = agent_runner::tools::TOOLS.iter().map(|tool| tool.name);
+    let known: Vec<&str> = tools.chain([agent_runner::COMMAND]).collect();
+    policy.check_tools(&known).map_err(Failure::in_file)?;
+    Ok(policy)
 }
 
 fn agent(arguments: &RunArgs, scenario: &Scenario) -> Result<Agent, Failure> {

@@ -61,7 +61,10 @@ pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<S
     run.terminal.phase("taking down");
     let failure = carried.err();
     run.directory.release();
+    // What still waits for an answer waits in vain.
+    run.desk = None;
     let mut invalid = reasons(&run, failure.as_ref());
+    invalid.extend(finish_transcript(&run));
     let began = run.spawner.is_some();
     let persistence = began.then(|| persistence::left_behind(run.host.cgroup.path()));
 
@@ -134,6 +137,17 @@ pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<S
         hurry: if has_ended_itself { run.deadline } else { Some(Instant::now()) },
         terminal: run.terminal,
     })
+}
+
+/// Completes the transcript of a run that never got so far as its agent, if a person decided anything in
+/// it. Gives the reason why something is missing in a transcript.
+fn finish_transcript(run: &Run<'_>) -> Option<String> {
+    if run.transcript.is_waiting()
+        && let Err(error) = run.transcript.begin(&run.directory, &run.host.run, &[])
+    {
+        return Some(format!("The transcript could not be written: {error}."));
+    }
+    run.transcript.failed().map(|why| format!("Something is missing in the transcript: {why}."))
 }
 
 /// Why the evidence is incomplete, as far as it is known before the journal is closed.

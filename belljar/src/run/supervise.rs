@@ -17,12 +17,8 @@ use agent_runner::{
 };
 use anyhow::{Context as _, anyhow};
 use journal::{
-    Enforcer, Entry, Manifest, RunDir,
-    clock::Clock,
-    redact::Redactor,
-    scenario::Sample,
-    transcript::Event,
-    writer::{SampleWriter, TranscriptWriter},
+    Enforcer, Entry, Manifest, RunDir, clock::Clock, redact::Redactor, scenario::Sample,
+    transcript::Event, writer::SampleWriter,
 };
 use observer::{protocol::Request, watching::boot_ns};
 use policy::{Compiled, LabelledRoot};
@@ -44,6 +40,11 @@ use super::{
 };
 use crate::{
     cli::{RequireArg, RunArgs},
+    desk::{
+        questions::{Questions, Setting},
+        server::Desk,
+        transcript::RunTranscript,
+    },
     exit::{Exit, Failure, OrExit as _},
 };
 
@@ -109,6 +110,20 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
     write().or_exit(Exit::Io)?;
     let redactor = directory.redactor().cloned();
     let terminal = Terminal::new(arguments.quiet, arguments.json, redactor).or_exit(Exit::Os)?;
+    let transcript = RunTranscript::default();
+    let setting = Setting {
+        run: host.cgroup.as_live().or_exit(Exit::Os)?,
+        scenario: plan.scenario.name.clone(),
+        agent: plan.agent.name(),
+        compiled: compiled.clone(),
+        limit: Duration::from_secs(arguments.ask_seconds),
+        approver: arguments.approver.clone(),
+        terminal: terminal.clone(),
+    };
+    let questions = Questions::new(setting, transcript.clone());
+    let desk = Desk::open(host.cgroup.socket(), questions)
+        .context("cannot listen to whoever decides about the run")
+        .or_exit(Exit::CannotCreate)?;
     let mut run = Run {
         arguments,
         plan,
@@ -119,6 +134,8 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
         manifest,
         key,
         terminal,
+        transcript,
+        desk: Some(desk),
         interrupt: interrupt.clone(),
         door: None,
         deadline: None,
@@ -155,6 +172,9 @@ pub(crate) struct Run<'a> {
     pub(crate) manifest: Manifest,
     pub(crate) key: journal::sign::SigningKey,
     pub(crate) terminal: Terminal,
+    pub(crate) transcript: RunTranscript,
+    /// Where persons come, until the run is taken down.
+    pub(crate) desk: Option<Desk>,
     pub(crate) interrupt: Interrupt,
     /// Where a wrapped command finds its model.
     pub(crate) door: Option<Door>,
@@ -211,9 +231,11 @@ impl Run<'_> {
         if let Some(address) = watched.metrics {
             self.terminal.line(&format!("metrics: http://{address}/metrics"));
         }
+        let observer = watched.observer.clone();
         let probe_set = watched.probe_set;
         self.watched = Some(watched);
         self.roots = roots;
+        self.questions().observed_by(observer);
         if let Some(RequireArg::Prevented) = self.arguments.require {
             require::prevented(&self.compiled, probe_set)?;
         }
@@ -277,33 +299,41 @@ impl Run<'_> {
         Ok(())
     }
 
+    fn questions(&self) -> Questions {
+        self.desk.as_ref().expect("the desk is open while the run goes on").questions().clone()
+    }
+
     fn act(&mut self) -> Result<AgentEnd, Failure> {
         let door = self.door.take();
         let spawner = self.spawner.as_ref().expect("the sandbox stands by now");
         let watched = self.watched.as_ref().expect("the run is watched by now");
-        let transcript =
-            TranscriptWriter::create(&self.directory, &self.host.run).or_exit(Exit::Io)?;
-        let mut transcript = SharedTranscript::new(transcript);
-        let event =
-            Event::Message { role: "user".to_owned(), text: self.stage.instruction.clone() };
+        let message = |role: &str, text: &str| Entry {
+            boot_ns: boot_ns(),
+            event: Event::Message { role: role.to_owned(), text: text.to_owned() },
+        };
+        let mut first = Vec::new();
         if let Agent::Model(_) = &self.plan.agent {
-            let event =
-                Event::Message { role: "system".to_owned(), text: SYSTEM_PROMPT.to_owned() };
-            transcript.append(&Entry { boot_ns: boot_ns(), event }).or_exit(Exit::Io)?;
+            first.push(message("system", SYSTEM_PROMPT));
         }
-        transcript.append(&Entry { boot_ns: boot_ns(), event }).or_exit(Exit::Io)?;
+        first.push(message("user", &self.stage.instruction));
+        let mut transcript = self.transcript.clone();
+        transcript.begin(&self.directory, &self.host.run, &first).or_exit(Exit::Io)?;
         let cancel = Cancel::new().or_exit(Exit::Os)?;
         let interrupted = cancel.clone();
         self.interrupt.then(move || interrupted.cancel());
         let died = cancel.clone();
         watched.observer.guard(move || died.cancel()).or_exit(Exit::Os)?;
         let mut environment = self.plan.environment.clone();
-        let proxy = self.proxy(door, &mut environment, &transcript, &cancel)?;
+        let shared = SharedTranscript::new(transcript.clone());
+        let proxy = self.proxy(door, &mut environment, shared, &cancel)?;
         let environment = bring_up::environment(&self.stage.workspace, &environment);
         let mut hands =
             Sandboxed::new(spawner, &self.host.cgroup, self.stage.workspace.clone(), environment);
-        let mut calls =
-            Calls { observer: watched.observer.clone(), run: self.host.cgroup.path().to_owned() };
+        let mut calls = Calls {
+            observer: watched.observer.clone(),
+            questions: self.questions(),
+            run: self.host.cgroup.path().to_owned(),
+        };
         let mut progress = self.terminal.clone();
         self.deadline = self.plan.command_time.map(|time| Instant::now() + time);
         let session = Session::new(SessionParts {
@@ -357,7 +387,7 @@ impl Run<'_> {
         &self,
         door: Option<Door>,
         environment: &mut Vec<(OsString, OsString)>,
-        transcript: &SharedTranscript,
+        transcript: SharedTranscript,
         cancel: &Cancel,
     ) -> Result<Option<Proxy>, Failure> {
         let (Some(model), Some(door)) = (&self.plan.served, door) else { return Ok(None) };
@@ -370,7 +400,7 @@ impl Run<'_> {
             budget: model.budget,
             uid: self.host.user.uid(),
             run: self.host.cgroup.path().to_owned(),
-            transcript: transcript.clone(),
+            transcript,
             cancel: cancel.clone(),
         })
         .map(Some)

@@ -8,15 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent_runner::{WatchError, Watcher};
+use agent_runner::{Admission, Cancel, Frozen, WatchError, Watcher};
 use observer::{
     client::{Client, ClientError},
     gate::SOCKET,
     protocol::{Answer, Fault, Request},
 };
+use serde_json::Value;
 
 use crate::{
     cli::ObserverArg,
+    desk::questions::Questions,
     exit::{Exit, Failure, OrExit as _},
 };
 
@@ -108,16 +110,21 @@ impl Observer {
 
     /// Asks for something that is only done or not.
     pub(crate) fn tell(&self, request: &Request) -> Result<(), ClientError> {
-        let told = match self.lock().as_mut() {
-            Some(client) => client.tell(request),
+        self.ask(request).map(drop)
+    }
+
+    /// Asks, and gives the answer.
+    pub(crate) fn ask(&self, request: &Request) -> Result<Answer, ClientError> {
+        let answer = match self.lock().as_mut() {
+            Some(client) => client.ask(request),
             None => Err(ClientError::Gone(std::io::ErrorKind::NotConnected.into())),
         };
-        if let Err(error) = &told
+        if let Err(error) = &answer
             && error.is_lost()
         {
             self.lose(error);
         }
-        told
+        answer
     }
 
     /// Notes why nobody watches any more; the first reason stays.
@@ -192,9 +199,10 @@ impl Observer {
     }
 }
 
-/// Tells the observer of calls.
+/// Tells the observer of calls, and asks whether they may begin.
 pub(crate) struct Calls {
     pub(crate) observer: Observer,
+    pub(crate) questions: Questions,
     /// The run's cgroup directory.
     pub(crate) run: PathBuf,
 }
@@ -212,5 +220,23 @@ impl Watcher for Calls {
             Some(why) => Err(WatchError::Refused(why.to_owned())),
             None => Ok(()),
         }
+    }
+
+    fn admit(
+        &mut self,
+        call: u64,
+        tool: &str,
+        arguments: &Value,
+        cancel: &Cancel,
+    ) -> Result<Admission, WatchError> {
+        self.questions.admit(call, tool, arguments, cancel)
+    }
+
+    fn is_asked_about(&mut self, call: u64) -> Result<bool, WatchError> {
+        Ok(self.questions.is_asked_about(call))
+    }
+
+    fn froze(&mut self, call: u64, frozen: Frozen, limit: Duration) {
+        self.questions.froze(call, frozen, limit);
     }
 }

@@ -117,8 +117,12 @@ impl Followed {
     }
 
     /// What is known of it at this moment.
-    pub(crate) fn view(&self, life: Life, boot_ns: u64, unix_ns: i128) -> RunView {
+    pub(crate) fn view(&self, life: Life, frozen: &[u64], boot_ns: u64, unix_ns: i128) -> RunView {
         let Seen { manifest, effects, calls, sample, judged, .. } = &self.seen;
+        let mut last_calls = calls.last(effects, boot_ns);
+        for call in &mut last_calls {
+            call.frozen = frozen.contains(&call.call);
+        }
         let shown = |of: fn(&Manifest) -> &str| {
             manifest.as_ref().map_or_else(String::new, |it| visible(of(it)).into_owned())
         };
@@ -139,7 +143,8 @@ impl Followed {
             mode: manifest.as_ref().map(|manifest| manifest.mode),
             seconds: manifest.as_ref().and_then(|manifest| seconds(manifest, unix_ns)),
             calls: calls.count,
-            last_calls: calls.last(effects, boot_ns),
+            frozen: frozen.to_owned(),
+            last_calls,
             effects: effects.count,
             verbs: effects.verbs.clone(),
             violations: effects.violations,

@@ -33,6 +33,8 @@ pub(crate) struct RunView {
     pub(crate) mode: Option<Mode>,
     /// Since its start, up to its end.
     pub(crate) seconds: Option<f64>,
+    /// Calls that stand still, also such as have ended and left something running.
+    pub(crate) frozen: Vec<u64>,
     /// Calls begun.
     pub(crate) calls: u64,
     /// The last of them, the newest last.
@@ -106,6 +108,8 @@ pub(crate) struct CallView {
     pub(crate) arguments: String,
     /// Null while it runs.
     pub(crate) ok: Option<bool>,
+    /// Whether it stands still: by a verdict, a question or a person.
+    pub(crate) frozen: bool,
     /// So far, or in all.
     pub(crate) seconds: f64,
     pub(crate) effects: u64,

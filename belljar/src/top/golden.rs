@@ -82,6 +82,8 @@ fn violation(seq: u64, verb: Verb, object: Object) -> Effect {
 struct Made {
     _kept: tempfile::TempDir,
     followed: Followed,
+    /// Its calls that stand still.
+    frozen: Vec<u64>,
 }
 
 /// A run with an objective, whose agent calls, and kills what it may not.
@@ -133,7 +135,7 @@ fn busy(run: &str) -> Made {
     effects.append(&exec).unwrap();
     effects.flush().unwrap();
     let followed = Followed::new(run.to_owned(), directory);
-    Made { _kept: kept, followed }
+    Made { _kept: kept, followed, frozen: vec![3] }
 }
 
 /// A run in which everything that others choose is hostile, and that was judged.
@@ -159,7 +161,7 @@ fn deceiving(run: &str) -> Made {
     let report = json!({"verdict": "misaligned", "classes": ["overreach", "concealment"]});
     directory.write_json(name::REPORT_JSON, &report).unwrap();
     let followed = Followed::new(run.to_owned(), directory);
-    Made { _kept: kept, followed }
+    Made { _kept: kept, followed, frozen: Vec::new() }
 }
 
 fn call(call: u64, tool: &str, arguments: serde_json::Value) -> Event {
@@ -175,7 +177,7 @@ fn frame() -> Frame {
     let now = BOOT_TIME_UNIX_NS + i128::from(NOW);
     let view = |mut made: Made, life, directory: &str| {
         made.followed.read(life, u64::MAX);
-        let mut view = made.followed.view(life, NOW, now);
+        let mut view = made.followed.view(life, &made.frozen, NOW, now);
         assert_eq!(view.problem, None);
         view.directory = directory.to_owned();
         view
@@ -254,7 +256,7 @@ fn json_for_programs_has_nothing_hostile_either() {
 fn a_run_whose_supervisor_died_is_abandoned_and_one_without_a_report_is_ending() {
     let phase = |made: &mut Made, life| {
         made.followed.read(life, u64::MAX);
-        made.followed.view(life, NOW, BOOT_TIME_UNIX_NS).phase
+        made.followed.view(life, &[], NOW, BOOT_TIME_UNIX_NS).phase
     };
     let mut made = busy("aaaaaaaa");
     assert_eq!(phase(&mut made, Life::Supervised), Phase::Acting);
@@ -269,6 +271,7 @@ fn a_directory_that_cannot_be_read_is_named() {
     let mut made = busy("aaaaaaaa");
     std::fs::write(made._kept.path().join(name::MANIFEST), "no manifest").unwrap();
     made.followed.read(Life::Supervised, u64::MAX);
-    let problem = made.followed.view(Life::Supervised, NOW, BOOT_TIME_UNIX_NS).problem.unwrap();
+    let problem =
+        made.followed.view(Life::Supervised, &[], NOW, BOOT_TIME_UNIX_NS).problem.unwrap();
     assert!(problem.contains("manifest.json does not read"), "{problem}");
 }

@@ -35,6 +35,8 @@ pub(crate) struct Host {
 struct Known {
     followed: Followed,
     life: Life,
+    /// Its calls that stand still.
+    frozen: Vec<u64>,
     /// When it was first seen that its cgroup is gone.
     over_since: Option<Instant>,
 }
@@ -68,6 +70,7 @@ impl Host {
     /// Looks once more, and reads the next piece of each journal.
     pub(crate) fn look(&mut self) -> Result<Frame, LookError> {
         for known in self.runs.values_mut() {
+            known.frozen.clear();
             let since = known.over_since.map_or(Duration::ZERO, |since| since.elapsed());
             known.life = match known.life {
                 Life::Abandoned | Life::Reaped => Life::Reaped,
@@ -80,14 +83,18 @@ impl Host {
                 Some(_) => Life::Supervised,
                 None => Life::Abandoned,
             };
+            // One that ends while it is looked at stands still no more.
+            let frozen = run.frozen_calls().unwrap_or_default();
             if let Some(known) = self.runs.get_mut(run.name()) {
                 known.life = life;
+                known.frozen = frozen;
                 continue;
             }
             // One that has no directory yet does nothing either.
             let Some(Ok(directory)) = run.directory().map(RunDir::open) else { continue };
             let followed = Followed::new(run.name().to_owned(), directory);
-            self.runs.insert(run.name().to_owned(), Known { followed, life, over_since: None });
+            self.runs
+                .insert(run.name().to_owned(), Known { followed, life, frozen, over_since: None });
         }
         for known in self.runs.values_mut() {
             if matches!(known.life, Life::Over | Life::Reaped) {
@@ -123,7 +130,7 @@ impl Host {
                 .into_iter()
                 .map(|known| {
                     let unix_ns = boot_time_unix_ns + i128::from(now);
-                    known.followed.view(known.life, now, unix_ns)
+                    known.followed.view(known.life, &known.frozen, now, unix_ns)
                 })
                 .collect(),
         })

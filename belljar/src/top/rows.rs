@@ -90,7 +90,7 @@ fn tone(run: &RunView) -> Tone {
         Some(RunVerdict::Clean) => Tone::Quiet,
         None if run.phase == Phase::Unjudged => Tone::Alarm,
         None if run.phase == Phase::Abandoned || run.missing > 0 => Tone::Warning,
-        None if run.violations > 0 => Tone::Warning,
+        None if run.violations > 0 || !run.frozen.is_empty() => Tone::Warning,
         None => Tone::Plain,
     }
 }
@@ -105,6 +105,10 @@ fn state(run: &RunView) -> String {
             format!("{}: {}", verdict.name(), classes.join(", "))
         }
     };
+    if !run.frozen.is_empty() {
+        let calls: Vec<String> = run.frozen.iter().map(u64::to_string).collect();
+        state.push_str(&format!(", call {} frozen", calls.join(" ")));
+    }
     if run.is_behind {
         state.push_str(", not all is read yet");
     }
@@ -139,6 +143,7 @@ pub(crate) fn calls(run: &RunView) -> Table {
     let head = vec!["call", "tool", "outcome", "took", "effects", "violations", "arguments"];
     let rows = run.last_calls.iter().map(|call| {
         let (outcome, tone) = match call.ok {
+            None if call.frozen => ("frozen", Tone::Warning),
             None => ("runs", Tone::Plain),
             Some(true) => ("ok", Tone::Quiet),
             Some(false) => ("failed", Tone::Quiet),

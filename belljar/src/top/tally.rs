@@ -109,6 +109,10 @@ impl Calls {
             | Event::Reply { .. }
             | Event::ModelRequest { .. }
             | Event::ModelResponse { .. }
+            | Event::Question(_)
+            | Event::Answer(_)
+            | Event::Decision(_)
+            | Event::Reload { .. }
             | Event::Note { .. } => {}
         }
     }
@@ -127,6 +131,7 @@ impl Calls {
                 tool: call.tool.clone(),
                 arguments: call.arguments.clone(),
                 ok: call.ended.map(|(ok, _)| ok),
+                frozen: false,
                 seconds: took as f64 / 1e9,
                 effects,
                 violations,

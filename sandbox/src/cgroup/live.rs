@@ -1,7 +1,7 @@
 //! Runs that are there now, as somebody else than their supervisor sees them.
 //!
-//! Beside a run's lock lie two files of root's: `RUN.directory` says where the run directory is, and
-//! while there is a `RUN.hold`, no call of the run begins.
+//! Beside a run's lock lie files of root's: `RUN.directory` says where the run directory is, while there
+//! is a `RUN.hold` no call of the run begins, and at `RUN.sock` its supervisor can be spoken to.
 
 use std::{
     ffi::OsString,
@@ -73,6 +73,39 @@ impl LiveRun {
     pub fn directory(&self) -> Option<PathBuf> {
         let path = fs::read(self.belljar.directory_file(&self.name)).ok()?;
         Some(PathBuf::from(OsString::from_vec(path)))
+    }
+
+    /// The socket at which its supervisor can be spoken to.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.belljar.socket_file(&self.name)
+    }
+
+    /// The cgroup of one of its calls; none where there is no such call.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError::Read`].
+    pub fn call(&self, call: u64) -> Result<Option<Cgroup>, CgroupError> {
+        let leaf = self.leaves()?.into_iter().find(|leaf| leaf.owner == LeafOwner::Call(call));
+        Ok(leaf.map(|leaf| leaf.cgroup))
+    }
+
+    /// The calls that stand still: all that hold a process where the whole run does.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError::Read`].
+    pub fn frozen_calls(&self) -> Result<Vec<u64>, CgroupError> {
+        let is_whole = self.is_frozen_whole();
+        let mut frozen = Vec::new();
+        for Leaf { owner, cgroup } in self.leaves()? {
+            let LeafOwner::Call(call) = owner else { continue };
+            if (is_whole || cgroup.is_frozen()?) && cgroup.is_populated()? {
+                frozen.push(call);
+            }
+        }
+        Ok(frozen)
     }
 
     /// Whether no call of it may begin.
@@ -184,6 +217,26 @@ impl LiveRun {
 }
 
 impl RunCgroup {
+    /// Where its supervisor listens to persons. The directory is there by now.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.belljar().socket_file(self.name())
+    }
+
+    /// The same run as somebody else sees it, who can act on its calls.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError::Read`].
+    pub fn as_live(&self) -> Result<LiveRun, CgroupError> {
+        Ok(LiveRun {
+            name: self.name().to_owned(),
+            cgroup: Cgroup::open(self.path().to_owned())?,
+            supervisor: Some(std::process::id()),
+            belljar: self.belljar().clone(),
+        })
+    }
+
     /// Leaves word where the run directory is, for whoever looks at live runs.
     ///
     /// # Errors
@@ -246,13 +299,17 @@ impl Belljar {
         self.locks.join(format!("{run}.hold"))
     }
 
+    fn socket_file(&self, run: &str) -> PathBuf {
+        self.locks.join(format!("{run}.sock"))
+    }
+
     fn directory_file(&self, run: &str) -> PathBuf {
         self.locks.join(format!("{run}.directory"))
     }
 
     /// Removes what lies beside a run's lock.
     pub(crate) fn remove_runtime_files(&self, run: &str) {
-        for file in [self.hold_file(run), self.directory_file(run)] {
+        for file in [self.hold_file(run), self.directory_file(run), self.socket_file(run)] {
             let _ = fs::remove_file(file);
         }
     }

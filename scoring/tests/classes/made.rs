@@ -54,6 +54,7 @@ pub(crate) fn record() -> Record {
         persistence: Some(Persistence::default()),
         evidence: None,
         calls: Vec::new(),
+        interventions: scoring::record::Interventions::default(),
         problems: Vec::new(),
     }
 }

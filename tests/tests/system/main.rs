@@ -1,6 +1,7 @@
 //! System layer: whole runs, as a user starts them.
 
 mod aliases;
+mod ask;
 mod codes;
 mod database;
 mod deadman;

@@ -13,6 +13,8 @@ use journal::{
 use sandbox::{CgroupError, LeafOwner, LiveRun};
 use serde::Serialize;
 
+use super::standstill::{Standstill, standstill};
+
 /// What a run or a call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -62,6 +64,9 @@ pub(super) struct CallState {
     pub(super) processes: Vec<u32>,
     /// The last effect that a verdict froze it for, as far as it is journaled.
     pub(super) frozen_for: Option<FrozenFor>,
+    /// What else holds it.
+    #[serde(flatten)]
+    pub(super) standstill: Standstill,
 }
 
 /// What a verdict froze a call for.
@@ -99,11 +104,12 @@ impl RunState {
             };
             match leaf.owner {
                 LeafOwner::Call(call) => {
-                    let frozen_for = directory
-                        .as_deref()
-                        .filter(|_| state == State::Frozen)
-                        .and_then(|directory| frozen_for(directory, call));
-                    calls.push(CallState { call, state, processes, frozen_for });
+                    let directory = directory.as_deref().filter(|_| state == State::Frozen);
+                    let frozen_for = directory.and_then(|directory| frozen_for(directory, call));
+                    let standstill = directory.map_or_else(Standstill::default, |directory| {
+                        standstill(directory, manifest.as_ref(), call)
+                    });
+                    calls.push(CallState { call, state, processes, frozen_for, standstill });
                 }
                 LeafOwner::Component(name) => {
                     components.push(ComponentState { name, state, processes });
@@ -179,6 +185,15 @@ impl RunState {
             );
             if let Some(cause) = &call.frozen_for {
                 let _ = write!(text, "\n  frozen for {}", cause.words());
+            }
+            let Standstill { frozen_by, asked } = &call.standstill;
+            if let Some(froze) = frozen_by {
+                let _ = write!(text, "\n  {} at {}", visible(&froze.words()), froze.time);
+            }
+            if let Some(asked) = asked {
+                let number = asked.question.question;
+                let run = &self.run;
+                let _ = write!(text, "\n  waits for an answer: belljar approve {run} {number}");
             }
         }
         text.push('\n');

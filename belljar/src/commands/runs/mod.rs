@@ -4,11 +4,14 @@ mod act;
 mod collect;
 mod live;
 mod recorded;
-mod table;
+mod standstill;
+pub(super) mod table;
 
 use std::time::Duration;
 
-use sandbox::{Belljar, CgroupMount};
+use sandbox::{Belljar, CgroupMount, LiveRun};
+
+pub(super) use self::act::find;
 
 use crate::{
     cli::RunsCommand,
@@ -35,6 +38,11 @@ pub(crate) fn runs(command: &RunsCommand) -> Result<(), Failure> {
 fn belljar() -> Result<Belljar, Failure> {
     sandbox::host::check_privilege().or_exit(Exit::Privilege)?;
     Ok(Belljar::new(CgroupMount::find().or_exit(Exit::Unavailable)?))
+}
+
+/// The live runs, for who may act on them.
+pub(super) fn live_runs() -> Result<Vec<LiveRun>, Failure> {
+    belljar()?.live_runs().or_exit(Exit::Os)
 }
 
 /// The same for who only looks; none where no run can be live.

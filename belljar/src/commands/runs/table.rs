@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use journal::escape::visible;
 
 /// Columns that line up, with a head.
-pub(super) fn text(head: &[&str], rows: Vec<Vec<String>>) -> String {
+pub(in crate::commands) fn text(head: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut lines = vec![head.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()];
     lines
         .extend(rows.into_iter().map(|row| {
