@@ -351,6 +351,17 @@ pub(crate) enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Put another policy in the place of a live run's, for the rest of the run
+    ///
+    /// The kernel judges by it from one moment on. Landlock can only be tightened, and for calls that begin
+    /// later: a policy that would loosen it is refused. Needs root.
+    Reload {
+        /// The live run
+        run: String,
+        /// The other policy
+        #[arg(long)]
+        policy: PathBuf,
+    },
     /// Print the shipped policy
     Default,
     /// Print the JSON Schema of a policy, for editors

@@ -55,6 +55,21 @@ pub mod name {
     /// The verdict and why, as a page.
     pub const REPORT_HTML: &str = "report.html";
 
+    /// The policy that took another's place as the run's number `number`, from 1.
+    #[must_use]
+    pub fn reloaded_policy(number: u64) -> String {
+        format!("policy-{number}.toml")
+    }
+
+    /// Whether a name is that of a policy that took another's place.
+    #[must_use]
+    pub fn is_reloaded_policy(name: &str) -> bool {
+        let number = name.strip_prefix("policy-").and_then(|rest| rest.strip_suffix(".toml"));
+        number.is_some_and(|number| {
+            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    }
+
     /// Files that are neither journals nor derived from others: the signature holds their digests.
     pub const DIGESTED: [&str; 9] =
         [MANIFEST, POLICY, SCENARIO, OBJECTIVE, BASELINE, DECLARED, PERSISTENCE, EVIDENCE, METRICS];
@@ -231,6 +246,19 @@ impl RunDir {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         fs::symlink_metadata(self.file(name)).is_ok()
+    }
+
+    /// Names of the policies that took another's place, in order of their names.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be listed.
+    pub fn reloaded_policies(&self) -> Result<Vec<String>, FileError> {
+        let entries = fs::read_dir(&self.path).map_err(os("read", &self.path))?;
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.filter(|it| name::is_reloaded_policy(it)).collect();
+        names.sort();
+        Ok(names)
     }
 
     /// Replaces a file by one that holds `bytes`.

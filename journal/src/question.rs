@@ -87,14 +87,14 @@ pub enum Answered {
 }
 
 impl Answered {
-    /// In words that complete "it was".
+    /// In words that complete "the question was".
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Approved => "approved",
             Self::Refused => "refused",
             Self::Killed => "refused, and its call killed",
-            Self::NoAnswer => "not answered, which means no",
+            Self::NoAnswer => "left without an answer, which means no",
         }
     }
 }

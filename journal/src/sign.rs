@@ -143,7 +143,8 @@ pub fn sign(directory: &RunDir, run: &str, key: &SigningKey) -> Result<Signature
     let effects = summarise(directory, Journal::Effects, run, &mut tree)?;
     let transcript = summarise(directory, Journal::Transcript, run, &mut tree)?;
     let mut files = BTreeMap::new();
-    for name in name::DIGESTED {
+    let reloaded = directory.reloaded_policies()?;
+    for name in name::DIGESTED.into_iter().chain(reloaded.iter().map(String::as_str)) {
         files.insert(name.to_owned(), digest(directory, name)?);
     }
     let statement = Statement {

@@ -43,9 +43,21 @@ pub struct LandlockInForce {
     pub scopes_signals: bool,
 }
 
+/// A policy of a run, and from when on it judged.
+struct Epoch {
+    from_boot_ns: u64,
+    compiled: Compiled,
+}
+
 /// Turns records of one run into effects.
 pub struct Interpreter {
+    /// The policy that judged the record at hand: that of `epochs[at]`.
     compiled: Compiled,
+    at: usize,
+    /// The run's policies, in order.
+    epochs: Vec<Epoch>,
+    /// Which of them was in force when a leaf was named: its Landlock domain is by that one.
+    domains: HashMap<u64, usize>,
     labels: PathLabels,
     mode: Mode,
     clock: Clock,
@@ -72,6 +84,9 @@ impl Interpreter {
         let refusals = seccomp::plan(compiled.tier()).refusals;
         Self {
             filtered: refusals.iter().map(|refusal| refusal.syscall).collect(),
+            epochs: vec![Epoch { from_boot_ns: 0, compiled: compiled.clone() }],
+            at: 0,
+            domains: HashMap::new(),
             compiled,
             labels,
             mode,
@@ -92,6 +107,7 @@ impl Interpreter {
 
     /// Notes whose leaf this is.
     pub fn own(&mut self, leaf: u64, owner: Owner) {
+        self.domains.insert(leaf, self.epochs.len() - 1);
         self.owners.insert(leaf, owner);
     }
 
@@ -104,6 +120,47 @@ impl Interpreter {
     /// Notes what Landlock does.
     pub fn set_landlock(&mut self, landlock: LandlockInForce) {
         self.landlock = landlock;
+    }
+
+    /// Notes that another policy judges from this moment of CLOCK_BOOTTIME on.
+    pub fn reload(&mut self, compiled: Compiled, from_boot_ns: u64) {
+        self.epochs.push(Epoch { from_boot_ns, compiled });
+    }
+
+    /// Turns to the policy that judged a record.
+    fn turn_to(&mut self, at: usize) {
+        if self.at != at {
+            self.compiled = self.epochs[at].compiled.clone();
+            self.at = at;
+        }
+    }
+
+    /// Turns to the policy that was in force when a record was made.
+    fn turn_to_time_of(&mut self, record: &Record) {
+        let before = |epoch: &&Epoch| epoch.from_boot_ns <= record.boot_ns;
+        self.turn_to(self.epochs.iter().take_while(before).count().saturating_sub(1));
+    }
+
+    /// Turns to the neighbouring policy where only that one says what the record says: it was made while
+    /// one took the other's place.
+    fn turn_to_verdict_of(&mut self, record: &Record, label: LabelId, to: Option<LabelId>) {
+        if record.has(record_flags::USER_PATH | record_flags::UNWATCHED)
+            || record.approval != 0
+            || self.epochs.len() == 1
+        {
+            return;
+        }
+        let says = |at: usize| {
+            let compiled = &self.epochs[at].compiled;
+            compiled.verdict(record.verb, compiled.decisive(record.verb, label, to))
+                == record.verdict
+        };
+        let neighbours = [Some(self.at), self.at.checked_sub(1), Some(self.at + 1)];
+        let mut neighbours = neighbours.into_iter().flatten().filter(|at| *at < self.epochs.len());
+        let found = neighbours.find(|at| says(*at));
+        if let Some(at) = found {
+            self.turn_to(at);
+        }
     }
 
     /// Remembers the program that an exec started. Records of one task come in order within one ring
@@ -120,7 +177,9 @@ impl Interpreter {
     pub fn effect(&mut self, decoded: &Decoded<'_>) -> Effect {
         self.note_program(decoded);
         let record = &decoded.record;
+        self.turn_to_time_of(record);
         let (object, label, to_label) = self.object(decoded);
+        self.turn_to_verdict_of(record, label, to_label);
         // A component acts for the scenario, not for the agent: the tier does not bind it.
         let owner = self.owners.get(&record.leaf);
         let (call, component) = match owner {
@@ -163,7 +222,7 @@ impl Interpreter {
                 _ => self.compiled.reason(record.verb, worst),
             },
             approval: (record.approval != 0).then(|| u64::from(record.approval)),
-            policy: 0,
+            policy: self.at as u64,
             truncated: record.has(record_flags::TRUNCATED)
                 || record.has(record_flags::UNFINISHED_WALK),
         }
@@ -352,7 +411,9 @@ impl Interpreter {
                     && (own || belongs_to(record.object_number, record.uid));
                 prevented(if scoped { Enforcer::Landlock } else { Enforcer::Dac })
             }
-            Some(Errno::EACCES | Errno::EXDEV) if self.landlock_refuses(record.verb, label) => {
+            Some(Errno::EACCES | Errno::EXDEV)
+                if self.landlock_refuses(record.leaf, record.verb, label) =>
+            {
                 prevented(Enforcer::Landlock)
             }
             Some(Errno::EPERM | Errno::EACCES | Errno::EROFS) => prevented(Enforcer::Dac),
@@ -376,8 +437,10 @@ impl Interpreter {
             || name_of(number).is_some_and(|name| self.filtered.contains(name))
     }
 
-    fn landlock_refuses(&self, verb: Verb, label: LabelId) -> bool {
-        self.landlock.abi.is_some_and(|abi| landlock::prevents(&self.compiled, verb, label, abi))
+    fn landlock_refuses(&self, leaf: u64, verb: Verb, label: LabelId) -> bool {
+        let domain = self.domains.get(&leaf).and_then(|at| self.epochs.get(*at));
+        let compiled = domain.map_or(&self.compiled, |epoch| &epoch.compiled);
+        self.landlock.abi.is_some_and(|abi| landlock::prevents(compiled, verb, label, abi))
     }
 }
 

@@ -63,6 +63,11 @@ pub enum Request {
         /// Whether the act is opened, once.
         approved: bool,
     },
+    /// Another policy takes the place of the run's: its text and file name.
+    Reload {
+        /// The policy.
+        policy: (String, String),
+    },
     /// Does the observer watch? One that stands still does not answer.
     Ping,
     /// The sandbox is empty: drain, close the journal, give account.

@@ -243,6 +243,7 @@ fn tell(observer: &mut Observer, slot: u32, request: Request) -> Result<(), Watc
             watching.metrics.objective(proxy, measured);
             Ok(())
         }
+        Request::Reload { policy: (text, name) } => watching.reload(&text, &name),
         Request::Ping => Ok(()),
         Request::Questions | Request::Answer { .. } => {
             Err(WatchError::Request("it has an answer of its own".to_owned()))

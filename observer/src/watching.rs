@@ -16,7 +16,7 @@ use journal::{
     clock::Clock,
     evidence::{Evidence, VerbCounts},
     files::RunDir,
-    manifest::ProbeSet,
+    manifest::{Mode, ProbeSet},
     redact::Redactor,
     writer::{EffectWriter, WriteError},
 };
@@ -91,6 +91,9 @@ pub struct Watching {
     pub(crate) keeper: Keeper,
     kernel: KernelRun,
     compiled: Compiled,
+    mode: Mode,
+    /// Whether the probes can refuse.
+    hooks_decide: bool,
     cgroup: PathBuf,
     /// How often each program had been skipped before the run.
     skipped_before: BTreeMap<String, u64>,
@@ -170,6 +173,8 @@ impl Watching {
             ending: None,
             given_up: false,
             roots: Vec::new(),
+            mode: request.mode,
+            hooks_decide: probes.set == ProbeSet::Lsm,
             compiled,
         };
         let tell = |watching: &mut Self| -> Result<(), WatchError> {
@@ -177,9 +182,7 @@ impl Watching {
             for (name, pattern) in &request.addresses {
                 watching.label_address(name, pattern)?;
             }
-            let hooks_decide = probes.set == ProbeSet::Lsm;
-            let table = watching.compiled.table();
-            watching.kernel.set_policy(&table, request.mode, hooks_decide)?;
+            watching.put_in_force()?;
             let oversight = (request.oversight_cgroup, &request.oversight_path);
             maps.borrow_mut().oversight(oversight.0, oversight.1)?;
             watching.heartbeat()?;
@@ -191,6 +194,34 @@ impl Watching {
             return Err(error);
         }
         Ok(watching)
+    }
+
+    /// Puts the policy in force: the kernel judges by it from one moment on.
+    fn put_in_force(&mut self) -> Result<(), MapsError> {
+        self.kernel.set_policy(&self.compiled.table(), self.mode, self.hooks_decide)
+    }
+
+    /// Puts another policy in the place of the run's.
+    ///
+    /// # Errors
+    ///
+    /// When it does not fit the run, or the kernel's map refuses: then the old one stays.
+    pub(crate) fn reload(&mut self, text: &str, name: &str) -> Result<(), WatchError> {
+        let (tier, components) = (self.compiled.tier(), self.compiled.components().to_vec());
+        let policy =
+            policy::parse(text, name).map_err(|error| WatchError::Request(error.to_string()))?;
+        let compiled = policy
+            .compile(tier, &components)
+            .map_err(|error| WatchError::Request(error.to_string()))?;
+        let before = std::mem::replace(&mut self.compiled, compiled);
+        // What is judged from here on may be so by either, until the table is swapped.
+        let from = boot_ns();
+        if let Err(error) = self.put_in_force() {
+            self.compiled = before;
+            return Err(error.into());
+        }
+        self.keeper.interpreter.reload(self.compiled.clone(), from);
+        Ok(())
     }
 
     /// Labels roots, and marks what lies above them.

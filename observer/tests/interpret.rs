@@ -201,3 +201,27 @@ fn arguments_that_were_cut_are_told_by_how_many_there_were() {
     let effect = interpreter().effect(&Decoded { record, strings });
     assert!(effect.args.is_empty(), "{:?}", effect.args);
 }
+
+#[test]
+fn each_effect_is_told_by_the_policy_that_judged_it() {
+    let mut interpreter = interpreter();
+    let text = "version = 1\nname = \"other\"\n[[rule]]\nverbs = [\"kill\"]\nlabels = [\"host\"]\n\
+                verdict = \"freeze\"\nreason = \"nobody is signalled\"\n";
+    let other = policy::parse(text, "other.toml").expect("it is a policy");
+    let other =
+        other.compile(Tier::Introspection, &["backend".to_owned()]).expect("the policy compiles");
+    interpreter.reload(other, 2_000_000_000);
+    let mut effect = |boot_ns, verdict| {
+        let mut record = record(Verb::Kill, CALL_LEAF, record_flags::JUDGED, EPERM);
+        (record.boot_ns, record.verdict) = (boot_ns, verdict);
+        record.label = LabelId::of(Label::Host).number();
+        let effect = interpreter.effect(&Decoded { record, strings: [&[]; 4] });
+        (effect.policy, effect.reason)
+    };
+    let (policy, reason) = effect(1_000_000_000, Verdict::Deny);
+    assert_eq!((policy, reason.contains("tier 2")), (0, true), "{reason}");
+    assert_eq!(effect(3_000_000_000, Verdict::Freeze), (1, "nobody is signalled".to_owned()));
+    // Begun before the one took the other's place and judged after it, or the other way round.
+    assert_eq!(effect(1_999_999_999, Verdict::Freeze).0, 1);
+    assert_eq!(effect(2_000_000_001, Verdict::Deny).0, 0);
+}

@@ -3,7 +3,7 @@
 
 use journal::{
     Effect,
-    question::{About, Answer, Answered, Question},
+    question::{About, Answer, Answered, By, Question},
 };
 use scoring::{Record, record::Reload};
 
@@ -69,7 +69,11 @@ fn exchange(question: &Question, answer: &Option<Answer>) -> String {
                 (Answered::Approved, About::Effect { .. }, _) => ", which opened nothing",
                 _ => "",
             };
-            format!("was {} by {}{who}{extent}", answer.words(), by.words())
+            let by = match by {
+                By::Nobody => String::new(),
+                By::Person | By::Approver => format!(" by {}", by.words()),
+            };
+            format!("was {}{by}{who}{extent}", answer.words())
         }
     };
     format!("Question {}: {what} {came}.", question.question)

@@ -32,7 +32,7 @@ pub use removal::RemoveTreeError;
 pub use seccomp::SeccompError;
 pub use spawner::{
     Action, Exit, Job, Namespaces, Ready, SpawnError, Spawner, SpawnerConfig, SpawnerGone,
-    SpawnerProgram, StartError, Started,
+    SpawnerProgram, StartError, Started, TightenError,
 };
 pub use stages::{Stages, StagesError, StaleStage};
 pub use user::{AllocateError, RunUser};

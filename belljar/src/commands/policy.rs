@@ -7,6 +7,7 @@ use policy::explain::{explain, render_table};
 
 use crate::{
     cli::PolicyCommand,
+    desk::{Request, client},
     exit::{Exit, Failure, OrExit as _},
     run::{host_capabilities, read_policy, read_scenario, read_tier},
     stdout::{out, outln},
@@ -81,6 +82,15 @@ pub(crate) fn policy(command: PolicyCommand) -> Result<(), Failure> {
                     out!("{}", difference_line(difference));
                 }
             }
+        }
+        PolicyCommand::Reload { run, policy } => {
+            let run = super::runs::find(&run)?;
+            // What is wrong with it is shown here, with its place.
+            let name = policy.display().to_string();
+            let policy = read_policy(Some(&policy))?;
+            let text = policy.source().to_owned();
+            let request = Request::Reload { text, name, who: client::who() };
+            outln!("run {}: {}", run.name(), client::have_done(&run, &request)?);
         }
         PolicyCommand::Default => out!("{}", policy::Policy::shipped().source()),
         PolicyCommand::Schema => {

@@ -2,12 +2,13 @@
 //! can connect to, keeps what was asked and answered, and writes it into the transcript.
 //!
 //! [`request`] is the client's side, for commands; [`server`] the supervisor's; [`questions`] what waits
-//! for an answer, [`approver`] the program that may give it, [`transcript`] what both the agent's session
+//! for an answer, [`mod@reload`] how another policy takes the run's place, [`approver`] the program that may give it, [`transcript`] what both the agent's session
 //! and the desk write.
 
 pub(crate) mod approver;
 pub(crate) mod client;
 pub(crate) mod questions;
+pub(crate) mod reload;
 pub(crate) mod server;
 pub(crate) mod transcript;
 
@@ -24,6 +25,8 @@ pub(crate) enum Request {
     Answer { question: u64, answer: Answered, who: String },
     /// Something is about to be done to the run.
     Decided { decision: Decided, call: Option<u64>, components: bool, who: String },
+    /// Another policy, by its text and file name, for the rest of the run.
+    Reload { text: String, name: String, who: String },
 }
 
 /// What the supervisor says, likewise.

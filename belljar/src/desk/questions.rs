@@ -10,6 +10,7 @@ use std::{
 use agent_runner::{Admission, Cancel, Frozen, WatchError};
 use ebpf_common::Verdict;
 use journal::{
+    RunDir,
     escape::visible,
     question::{About, Answer, Answered, By, Decided, Decision, Question},
     transcript::Event,
@@ -22,6 +23,7 @@ use serde_json::Value;
 use super::{
     Waiting,
     approver::{self, Asked, Asking},
+    reload::Reloading,
     transcript::RunTranscript,
     why, words,
 };
@@ -36,6 +38,7 @@ pub(crate) struct Setting {
     pub(crate) scenario: String,
     pub(crate) agent: String,
     pub(crate) compiled: Compiled,
+    pub(crate) directory: RunDir,
     /// How long a question waits; zero where nobody is asked.
     pub(crate) limit: Duration,
     /// The program that answers, if there is one.
@@ -63,17 +66,20 @@ struct Shared {
     fetching: Mutex<()>,
 }
 
-struct State {
-    compiled: Compiled,
+pub(super) struct State {
+    pub(super) compiled: Compiled,
     /// Whether the policy, or one before it, can ask about effects.
-    asks: bool,
-    observer: Option<Observer>,
+    pub(super) asks: bool,
+    pub(super) observer: Option<Observer>,
     last: u64,
     open: BTreeMap<u64, Open>,
     /// What was answered about tool calls whose sessions have not heard of it yet.
     held: BTreeMap<u64, Answered>,
     /// Calls that a person has frozen one by one.
     frozen: BTreeSet<u64>,
+    /// Whether the run is taken down: what stands still is not to act once more.
+    is_over: bool,
+    pub(super) reloading: Reloading,
 }
 
 struct Open {
@@ -98,7 +104,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Questions {
     pub(crate) fn new(setting: Setting, transcript: RunTranscript) -> Self {
-        let Setting { run, scenario, agent, compiled, limit, approver, terminal } = setting;
+        let Setting { run, scenario, agent, compiled, directory, limit, approver, terminal } =
+            setting;
         let state = State {
             asks: compiled.asks(),
             compiled,
@@ -107,6 +114,8 @@ impl Questions {
             open: BTreeMap::new(),
             held: BTreeMap::new(),
             frozen: BTreeSet::new(),
+            is_over: false,
+            reloading: Reloading::new(directory),
         };
         let shared = Shared {
             state: Mutex::new(state),
@@ -123,11 +132,16 @@ impl Questions {
         Self { shared: Arc::new(shared) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.shared.state)
     }
 
-    fn tell(&self, line: &str) {
+    /// The transcript.
+    pub(super) fn transcript(&self) -> &SharedTranscript {
+        &self.shared.transcript
+    }
+
+    pub(super) fn tell(&self, line: &str) {
         lock(&self.shared.terminal).notice(line);
     }
 
@@ -205,7 +219,7 @@ impl Questions {
         let call = question.call.map_or_else(String::new, |call| format!("call {call} "));
         let run = self.shared.run.name();
         let mut text = format!(
-            "belljar: {call}waits for an answer: {} ({})",
+            "belljar: {call}waits for an answer: {}: {}",
             visible(&words(question)),
             visible(&why(question))
         );
@@ -276,11 +290,15 @@ impl Questions {
                 Some(Ok(Observed::Answered { opened: is_open, may_go_on: may })) => {
                     (opened, may_go_on) = (is_open, may);
                 }
-                Some(Err(error)) if approved => {
-                    let told = detail.take().map(|it| format!("{it}; ")).unwrap_or_default();
-                    detail = Some(format!("{told}nothing was opened: {error}"));
+                Some(Err(error)) => {
+                    // While nobody watches, nothing is to go on.
+                    may_go_on = !error.is_lost();
+                    if approved {
+                        let told = detail.take().map(|it| format!("{it}; ")).unwrap_or_default();
+                        detail = Some(format!("{told}nothing was opened: {error}"));
+                    }
                 }
-                _ => {}
+                Some(Ok(_)) | None => {}
             }
         }
         self.shared.transcript.note(Event::Answer(Answer {
@@ -291,7 +309,12 @@ impl Questions {
             opened,
         }));
         let told = told(&open.question, answer, opened);
-        self.tell(&format!("belljar: question {number} was {told}, by {}", by.words()));
+        let from = match (by, &detail) {
+            (By::Nobody, Some(why)) => format!(" ({})", visible(why)),
+            (By::Nobody, None) => String::new(),
+            (By::Person | By::Approver, _) => format!(", by {}", by.words()),
+        };
+        self.tell(&format!("belljar: question {number} was {told}{from}"));
         match (&open.question.about, open.question.call) {
             (About::Tool { .. }, _) => {
                 self.state().held.insert(number, answer);
@@ -313,7 +336,10 @@ impl Questions {
                 return;
             }
         };
-        let is_held = self.shared.run.is_held() || self.state().frozen.contains(&call);
+        let is_held = {
+            let state = self.state();
+            state.is_over || state.frozen.contains(&call) || self.shared.run.is_held()
+        };
         let done = if answer == Answered::Killed {
             leaf.kill_and_wait(PATIENCE)
         } else if may_go_on && !is_held {
@@ -434,6 +460,7 @@ impl Questions {
 
     /// Gives up whatever still waits: the run is at its end.
     pub(crate) fn close(&self) {
+        self.state().is_over = true;
         // What came last is on record too.
         self.fetch();
         let open: Vec<u64> = self.state().open.keys().copied().collect();

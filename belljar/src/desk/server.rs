@@ -130,6 +130,10 @@ fn answer(request: Request, questions: &Questions) -> Reply {
                 Err(why) => Reply::Refused { why },
             }
         }
+        Request::Reload { text, name, who } => match questions.reload(&text, &name, &who) {
+            Ok(what) => Reply::Done { what },
+            Err(why) => Reply::Refused { why },
+        },
         Request::Decided { decision, call, components, who } => {
             Reply::Done { what: questions.decided(decision, call, components, &who) }
         }

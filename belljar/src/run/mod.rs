@@ -34,7 +34,8 @@ pub(crate) use host::{PATIENCE, boot_time_unix_ns, new_name, reap_stale};
 pub(crate) use interrupt::Interrupt;
 pub(crate) use pins::{PINS, bpf_file_system, pins_of, remove_pins};
 pub(crate) use plan::{
-    host_capabilities, policy as read_policy, scenario as read_scenario, tier as read_tier,
+    host_capabilities, parsed as parsed_policy, policy as read_policy, scenario as read_scenario,
+    tier as read_tier,
 };
 pub(crate) use supervise::run;
 pub(crate) use terminal::Terminal;

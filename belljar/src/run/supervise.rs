@@ -42,6 +42,7 @@ use crate::{
     cli::{RequireArg, RunArgs},
     desk::{
         questions::{Questions, Setting},
+        reload::Domain,
         server::Desk,
         transcript::RunTranscript,
     },
@@ -116,6 +117,7 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
         scenario: plan.scenario.name.clone(),
         agent: plan.agent.name(),
         compiled: compiled.clone(),
+        directory: directory.clone(),
         limit: Duration::from_secs(arguments.ask_seconds),
         approver: arguments.approver.clone(),
         terminal: terminal.clone(),
@@ -184,7 +186,7 @@ pub(crate) struct Run<'a> {
     pub(crate) roots: Vec<LabelledRoot>,
     pub(crate) watched: Option<Watched>,
     pub(crate) components: Option<Components>,
-    pub(crate) spawner: Option<Spawner>,
+    pub(crate) spawner: Option<Arc<Spawner>>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) end: Option<AgentEnd>,
 }
@@ -287,8 +289,17 @@ impl Run<'_> {
         let watched = self.watched.as_ref().expect("the run is watched by now");
         let (spawner, gaps) =
             bring_up::sandbox(&self.plan, &self.compiled, &self.host, &self.roots, watched)?;
-        let spawner = self.spawner.insert(spawner);
-        self.manifest.enforcers = enforcers(watched, spawner, &gaps, &self.host.limits.to_string());
+        let spawner = Arc::clone(self.spawner.insert(Arc::new(spawner)));
+        let is_confined = self.plan.mode == journal::manifest::Mode::Enforce
+            && watched.probe_set == journal::manifest::ProbeSet::Tracepoint;
+        self.questions().confined(is_confined.then(|| Domain {
+            spawner: Arc::downgrade(&spawner),
+            plan: policy::landlock::plan(&self.compiled, &self.roots),
+            roots: self.roots.clone(),
+        }));
+        let watched = self.watched.as_ref().expect("the run is watched by now");
+        self.manifest.enforcers =
+            enforcers(watched, &spawner, &gaps, &self.host.limits.to_string());
         self.directory.write_manifest(&self.manifest).or_exit(Exit::Io)?;
         // The barrier: nothing of the agent's runs before all of the above holds.
         spawner.go().or_exit(Exit::Os)?;

@@ -185,7 +185,11 @@ fn check_files(
 ) -> Vec<String> {
     let mut whole = Vec::new();
     let signed = &signature.statement.files;
-    let names: BTreeSet<&str> = signed.keys().map(String::as_str).chain(name::DIGESTED).collect();
+    // A directory that cannot be listed has other problems, told below.
+    let reloaded = directory.reloaded_policies().unwrap_or_default();
+    let mut names: BTreeSet<&str> =
+        signed.keys().map(String::as_str).chain(name::DIGESTED).collect();
+    names.extend(reloaded.iter().map(String::as_str));
     for file in names {
         // A name from the file itself must not lead out of the directory.
         if file.contains('/') {

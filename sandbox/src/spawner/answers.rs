@@ -111,7 +111,10 @@ impl Answers {
                     let _ = start.send(notice);
                 }
             }
-            Notice::Held { job } | Notice::Unborn { job, .. } | Notice::Refused { job, .. } => {
+            Notice::Held { job }
+            | Notice::Unborn { job, .. }
+            | Notice::Refused { job, .. }
+            | Notice::Tightened { job, .. } => {
                 if let Some(start) = jobs.remove(&job).and_then(|it| it.start) {
                     let _ = start.send(notice);
                 }

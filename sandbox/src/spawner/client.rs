@@ -22,9 +22,11 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
+use policy::landlock::LandlockPlan;
+
 use super::{
     Action, ChannelError, Job, Ready, SpawnError, SpawnerConfig, SpawnerGone, StartError, Started,
-    Step,
+    Step, TightenError,
     answers::Answers,
     channel::Channel,
     message::{Notice, Order, Request, Setup},
@@ -155,9 +157,32 @@ impl Spawner {
             Notice::Refused { step, errno, .. } => {
                 Err(SpawnError::Step { step, errno: Errno::from_raw(errno) })
             }
-            Notice::Ready(_) | Notice::Unready { .. } | Notice::Exited { .. } => {
+            Notice::Ready(_)
+            | Notice::Unready { .. }
+            | Notice::Tightened { .. }
+            | Notice::Exited { .. } => {
                 unreachable!("only answers to an order are passed on as such")
             }
+        }
+    }
+
+    /// Puts jobs that begin from here on into a Landlock domain within the one they would be in. It can
+    /// never be undone; jobs that have begun stay where they are.
+    ///
+    /// # Errors
+    ///
+    /// [`TightenError`]; then nothing has changed.
+    pub fn tighten(&self, plan: &LandlockPlan) -> Result<(), TightenError> {
+        let job = self.next_job.fetch_add(1, Ordering::Relaxed);
+        let answer = self.answers.expect(job)?;
+        if let Err(error) = self.channel.send(&Request::Tighten { job, rules: plan.into() }, &[]) {
+            self.answers.forget(job);
+            return Err(error.into());
+        }
+        match answer.start.recv().map_err(|_| SpawnerGone)? {
+            Notice::Tightened { failure: None, .. } => Ok(()),
+            Notice::Tightened { failure: Some(reason), .. } => Err(TightenError::Landlock(reason)),
+            _ => unreachable!("only the answer to this is passed on as such"),
         }
     }
 }

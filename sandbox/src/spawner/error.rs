@@ -107,6 +107,20 @@ pub enum SpawnError {
     Gone(#[from] SpawnerGone),
 }
 
+/// The domain of later jobs could not be tightened.
+#[derive(Debug, thiserror::Error)]
+pub enum TightenError {
+    /// Landlock refused; in words, because they come from another process.
+    #[error("Landlock refused: {0}")]
+    Landlock(String),
+    /// The order could not be sent.
+    #[error("cannot talk to the spawner")]
+    Channel(#[from] ChannelError),
+    /// The spawner has ended.
+    #[error(transparent)]
+    Gone(#[from] SpawnerGone),
+}
+
 impl SpawnError {
     /// What a shell exits with when it meets this: 127 for a program that is not there, else 126.
     #[must_use]

@@ -21,6 +21,13 @@ pub(super) enum Request {
         /// What to start.
         order: Order,
     },
+    /// Tightens what jobs that begin from here on may do.
+    Tighten {
+        /// The client's number for it.
+        job: u64,
+        /// The domain within the one that the spawner is in.
+        rules: Rules,
+    },
     /// The client is done and leaves in order.
     Quit,
 }
@@ -63,6 +70,8 @@ pub(super) enum Notice {
     Unborn { job: u64, errno: i32 },
     /// A job's process failed before it was the job's own, and has ended.
     Refused { job: u64, step: Step, errno: i32 },
+    /// The domain is tightened, or why it is not.
+    Tightened { job: u64, failure: Option<String> },
     /// A job that was started has ended.
     Exited { job: u64, exit: Exit },
 }

@@ -26,7 +26,7 @@ pub use answers::Started;
 pub use channel::ChannelError;
 pub use client::Spawner;
 pub use config::{Namespaces, Ready, SpawnerConfig, SpawnerProgram};
-pub use error::{SpawnError, SpawnerGone, StartError};
+pub use error::{SpawnError, SpawnerGone, StartError, TightenError};
 pub use job::{Action, Exit, Job, Step};
 pub use server::serve;
 pub use setup::SetupStep;

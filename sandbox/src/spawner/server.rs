@@ -27,7 +27,10 @@ use super::{
     message::{Notice, Order, Request, Setup},
     setup::{Unready, set_up},
 };
-use crate::sys::{self, Ended};
+use crate::{
+    landlock,
+    sys::{self, Ended},
+};
 
 /// What the process exits with when it cannot go on (`EX_SOFTWARE`).
 const EXIT_FAILED: i32 = 70;
@@ -154,6 +157,10 @@ impl Server {
                     Some((Request::Go, _)) => self.is_released = true,
                     Some((Request::Spawn { job, order }, descriptors)) => {
                         self.spawn(job, &order, descriptors)?;
+                    }
+                    Some((Request::Tighten { job, rules }, _)) => {
+                        let failure = landlock::enter(&rules).err().map(|it| it.to_string());
+                        self.channel.send(&Notice::Tightened { job, failure }, &[])?;
                     }
                     Some((Request::Setup(_), _)) => return Err(ChannelError::Packet.into()),
                 }

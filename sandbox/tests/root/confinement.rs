@@ -214,3 +214,27 @@ pub(crate) fn the_spawner_stands_with_oversight_and_its_jobs_do_not() {
     assert!(!members.lines().any(|line| line == job.trim()), "{members}");
     assert_eq!(world.run.cgroup().processes().unwrap().len(), 1);
 }
+
+pub(crate) fn a_domain_that_is_tightened_holds_for_later_jobs_and_not_for_earlier_ones() {
+    if sandbox::host::landlock_abi().is_none() {
+        println!("skipped: this kernel has no Landlock");
+        return;
+    }
+    let world = with_landlock();
+    let leaf = world.run.leaf("call-1").unwrap();
+    let script = "until [ -e go ]; do sleep 0.01; done; touch early; rm early && echo removed";
+    let job = world.script(&leaf, script);
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let stdio = [crate::world::nothing(), writer.try_clone().unwrap().into(), writer.into()];
+    let early = world.spawner.spawn(&job, &stdio).unwrap();
+    drop(stdio);
+    // Nothing may be removed any more, anywhere.
+    let plan = LandlockPlan { handled: [Right::RemoveFile].into(), ..LandlockPlan::default() };
+    world.spawner.tighten(&plan).unwrap();
+    let late = world.shell("call-2", "touch late go; rm late 2> /dev/null || echo refused");
+    assert_eq!(late.text, "refused\n");
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
+    assert_eq!(early.wait().unwrap(), Exit::Code(0));
+    assert_eq!(text, "removed\n");
+}

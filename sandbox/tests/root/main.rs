@@ -43,6 +43,7 @@ const TESTS: &[Test] = tests! {
         x32_calls_are_refused,
         calls_of_a_foreign_architecture_kill,
         a_file_outside_a_granted_root_cannot_be_unlinked,
+        a_domain_that_is_tightened_holds_for_later_jobs_and_not_for_earlier_ones,
         a_process_outside_cannot_be_signalled_even_as_the_same_user,
         without_landlock_nothing_but_ownership_stops_a_job,
         the_spawner_is_out_of_reach,

@@ -262,7 +262,18 @@ fn an_approval_that_opens_nothing_says_so() {
             .args([asking(&world)])
             .args(["--"])
             .args([world.actor()])
-            .args(words([&"unlink", &file, &",", &"wait_file", &again, &",", &"unlink", &file]))
+            .args(words([
+                &"unlink",
+                &file,
+                &",",
+                &"wait_file",
+                &again,
+                &",",
+                &"unlink",
+                &file,
+                &",",
+            ]))
+            .args(words([&"wait_file", &world.path("marks/end")]))
             .start();
         let run = name(&running);
         let question = asked(&world, &run, 1);
@@ -271,6 +282,7 @@ fn an_approval_that_opens_nothing_says_so() {
         world.file("marks/go");
         if by_hook {
             assert_eq!(question["hindrance"], Value::Null, "{question}");
+            world.file("marks/end");
             let record = running.finish().record();
             assert!(!file.exists());
             // Somebody granted it.

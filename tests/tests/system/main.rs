@@ -18,6 +18,7 @@ mod ordinary;
 mod organisms;
 mod otlp;
 mod redact;
+mod reload;
 mod resident;
 mod runs;
 mod served;
