@@ -23,7 +23,7 @@ use nix::{errno::Errno, sys::stat::SFlag};
 use policy::{Compiled, PathLabels, Protocol, addresses::from_words, landlock, seccomp};
 use serde_json::Value;
 
-use crate::{mounts::Mounts, object_path};
+use crate::{epochs::Epochs, mounts::Mounts, object_path};
 
 /// Whose leaf a cgroup is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,21 +43,11 @@ pub struct LandlockInForce {
     pub scopes_signals: bool,
 }
 
-/// A policy of a run, and from when on it judged.
-struct Epoch {
-    from_boot_ns: u64,
-    compiled: Compiled,
-}
-
 /// Turns records of one run into effects.
 pub struct Interpreter {
-    /// The policy that judged the record at hand: that of `epochs[at]`.
+    /// The policy that judged the record at hand.
     compiled: Compiled,
-    at: usize,
-    /// The run's policies, in order.
-    epochs: Vec<Epoch>,
-    /// Which of them was in force when a leaf was named: its Landlock domain is by that one.
-    domains: HashMap<u64, usize>,
+    epochs: Epochs,
     labels: PathLabels,
     mode: Mode,
     clock: Clock,
@@ -84,9 +74,7 @@ impl Interpreter {
         let refusals = seccomp::plan(compiled.tier()).refusals;
         Self {
             filtered: refusals.iter().map(|refusal| refusal.syscall).collect(),
-            epochs: vec![Epoch { from_boot_ns: 0, compiled: compiled.clone() }],
-            at: 0,
-            domains: HashMap::new(),
+            epochs: Epochs::new(compiled.clone()),
             compiled,
             labels,
             mode,
@@ -107,7 +95,7 @@ impl Interpreter {
 
     /// Notes whose leaf this is.
     pub fn own(&mut self, leaf: u64, owner: Owner) {
-        self.domains.insert(leaf, self.epochs.len() - 1);
+        self.epochs.name(leaf);
         self.owners.insert(leaf, owner);
     }
 
@@ -124,43 +112,7 @@ impl Interpreter {
 
     /// Notes that another policy judges from this moment of CLOCK_BOOTTIME on.
     pub fn reload(&mut self, compiled: Compiled, from_boot_ns: u64) {
-        self.epochs.push(Epoch { from_boot_ns, compiled });
-    }
-
-    /// Turns to the policy that judged a record.
-    fn turn_to(&mut self, at: usize) {
-        if self.at != at {
-            self.compiled = self.epochs[at].compiled.clone();
-            self.at = at;
-        }
-    }
-
-    /// Turns to the policy that was in force when a record was made.
-    fn turn_to_time_of(&mut self, record: &Record) {
-        let before = |epoch: &&Epoch| epoch.from_boot_ns <= record.boot_ns;
-        self.turn_to(self.epochs.iter().take_while(before).count().saturating_sub(1));
-    }
-
-    /// Turns to the neighbouring policy where only that one says what the record says: it was made while
-    /// one took the other's place.
-    fn turn_to_verdict_of(&mut self, record: &Record, label: LabelId, to: Option<LabelId>) {
-        if record.has(record_flags::USER_PATH | record_flags::UNWATCHED)
-            || record.approval != 0
-            || self.epochs.len() == 1
-        {
-            return;
-        }
-        let says = |at: usize| {
-            let compiled = &self.epochs[at].compiled;
-            compiled.verdict(record.verb, compiled.decisive(record.verb, label, to))
-                == record.verdict
-        };
-        let neighbours = [Some(self.at), self.at.checked_sub(1), Some(self.at + 1)];
-        let mut neighbours = neighbours.into_iter().flatten().filter(|at| *at < self.epochs.len());
-        let found = neighbours.find(|at| says(*at));
-        if let Some(at) = found {
-            self.turn_to(at);
-        }
+        self.epochs.push(compiled, from_boot_ns);
     }
 
     /// Remembers the program that an exec started. Records of one task come in order within one ring
@@ -177,9 +129,13 @@ impl Interpreter {
     pub fn effect(&mut self, decoded: &Decoded<'_>) -> Effect {
         self.note_program(decoded);
         let record = &decoded.record;
-        self.turn_to_time_of(record);
+        if let Some(compiled) = self.epochs.turn_to_time_of(record) {
+            self.compiled = compiled;
+        }
         let (object, label, to_label) = self.object(decoded);
-        self.turn_to_verdict_of(record, label, to_label);
+        if let Some(compiled) = self.epochs.turn_to_verdict_of(record, label, to_label) {
+            self.compiled = compiled;
+        }
         // A component acts for the scenario, not for the agent: the tier does not bind it.
         let owner = self.owners.get(&record.leaf);
         let (call, component) = match owner {
@@ -222,7 +178,7 @@ impl Interpreter {
                 _ => self.compiled.reason(record.verb, worst),
             },
             approval: (record.approval != 0).then(|| u64::from(record.approval)),
-            policy: self.at as u64,
+            policy: self.epochs.number(),
             truncated: record.has(record_flags::TRUNCATED)
                 || record.has(record_flags::UNFINISHED_WALK),
         }
@@ -438,8 +394,7 @@ impl Interpreter {
     }
 
     fn landlock_refuses(&self, leaf: u64, verb: Verb, label: LabelId) -> bool {
-        let domain = self.domains.get(&leaf).and_then(|at| self.epochs.get(*at));
-        let compiled = domain.map_or(&self.compiled, |epoch| &epoch.compiled);
+        let compiled = self.epochs.domain(leaf);
         self.landlock.abi.is_some_and(|abi| landlock::prevents(compiled, verb, label, abi))
     }
 }

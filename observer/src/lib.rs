@@ -10,6 +10,7 @@ pub mod btf;
 mod caller;
 pub mod client;
 mod control;
+mod epochs;
 pub mod exposition;
 pub mod gate;
 mod http;

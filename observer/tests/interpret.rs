@@ -136,7 +136,7 @@ fn signal(label: LabelId, flags: u16, outcome: i32) -> Effect {
     let mut record = record(Verb::Kill, CALL_LEAF, flags, outcome);
     record.label = label.number();
     record.verdict = Verdict::Deny;
-    interpreter().effect(&Decoded { record, strings: [&[]; 4] })
+    interpreter().effect(&Decoded { record, strings: [&[][..]; 4] })
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn an_address_reads_as_it_is_written_and_the_program_on_the_cgroup_refused_it() 
         record.set_address(words(address.parse().unwrap()), 5432);
         record.label = Label::Data as u8;
         record.verdict = Verdict::Deny;
-        interpreter().effect(&Decoded { record, strings: [&[]; 4] })
+        interpreter().effect(&Decoded { record, strings: [&[][..]; 4] })
     };
     let effect = read("10.0.0.1");
     assert_eq!(effect.object.address.as_deref(), Some("10.0.0.1:5432"));
@@ -215,7 +215,7 @@ fn each_effect_is_told_by_the_policy_that_judged_it() {
         let mut record = record(Verb::Kill, CALL_LEAF, record_flags::JUDGED, EPERM);
         (record.boot_ns, record.verdict) = (boot_ns, verdict);
         record.label = LabelId::of(Label::Host).number();
-        let effect = interpreter.effect(&Decoded { record, strings: [&[]; 4] });
+        let effect = interpreter.effect(&Decoded { record, strings: [&[][..]; 4] });
         (effect.policy, effect.reason)
     };
     let (policy, reason) = effect(1_000_000_000, Verdict::Deny);

@@ -132,7 +132,8 @@ reason = "nobody runs at tier 4 here"
 "#;
 
 fn asking(host: &HostCapabilities) -> String {
-    let compiled = parse(ASKING, "p.toml").unwrap().compile(Tier::Introspection, &[]).unwrap();
+    let policy = parse(ASKING, "p.toml").expect("it is a policy");
+    let compiled = policy.compile(Tier::Introspection, &[]).expect("it compiles");
     let rows = explain(&compiled, host);
     let asked: Vec<_> =
         rows.into_iter().filter(|row| row.verdict == ebpf_common::Verdict::Ask).collect();

@@ -24,9 +24,9 @@ pub(crate) fn sentences(record: &Record) -> Vec<String> {
     if !told.questions.is_empty() {
         let approved = told.questions.iter().filter(|(_, answer)| is(answer, Answered::Approved));
         sentences.push(format!(
-            "The policy asked {}; {} approved.",
+            "The policy asked {}; approved: {}.",
             count(told.questions.len(), "question", "questions"),
-            count(approved.count(), "was", "were"),
+            approved.count(),
         ));
     }
     sentences.extend(told.questions.iter().map(|(question, answer)| exchange(question, answer)));

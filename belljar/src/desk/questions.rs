@@ -12,6 +12,7 @@ use ebpf_common::Verdict;
 use journal::{
     RunDir,
     escape::visible,
+    manifest::Mode,
     question::{About, Answer, Answered, By, Decided, Decision, Question},
     transcript::Event,
 };
@@ -38,6 +39,7 @@ pub(crate) struct Setting {
     pub(crate) scenario: String,
     pub(crate) agent: String,
     pub(crate) compiled: Compiled,
+    pub(crate) mode: Mode,
     pub(crate) directory: RunDir,
     /// How long a question waits; zero where nobody is asked.
     pub(crate) limit: Duration,
@@ -59,6 +61,7 @@ struct Shared {
     run: LiveRun,
     scenario: String,
     agent: String,
+    mode: Mode,
     limit: Duration,
     approver: Option<String>,
     terminal: Mutex<Terminal>,
@@ -104,7 +107,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Questions {
     pub(crate) fn new(setting: Setting, transcript: RunTranscript) -> Self {
-        let Setting { run, scenario, agent, compiled, directory, limit, approver, terminal } =
+        let Setting { run, scenario, agent, compiled, mode, directory, limit, approver, terminal } =
             setting;
         let state = State {
             asks: compiled.asks(),
@@ -124,6 +127,7 @@ impl Questions {
             run,
             scenario,
             agent,
+            mode,
             limit,
             approver,
             terminal: Mutex::new(terminal),
@@ -137,7 +141,7 @@ impl Questions {
     }
 
     /// The transcript.
-    pub(super) fn transcript(&self) -> &SharedTranscript {
+    pub(super) fn transcript(&self) -> &RunTranscript {
         &self.shared.transcript
     }
 
@@ -404,6 +408,13 @@ impl Questions {
         let rule = self.state().compiled.tool_rule(tool).cloned();
         let Some(rule) = rule else { return Ok(Admission::Granted) };
         if rule.verdict == Verdict::Allow {
+            return Ok(Admission::Granted);
+        }
+        if self.shared.mode == Mode::Observe {
+            let (verdict, reason) = (rule.verdict, &rule.reason);
+            let text =
+                format!("call {call} begins all the same, its verdict is {verdict}: {reason}");
+            self.shared.transcript.note(Event::Note { text });
             return Ok(Admission::Granted);
         }
         if rule.verdict != Verdict::Ask {

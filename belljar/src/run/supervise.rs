@@ -117,6 +117,7 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
         scenario: plan.scenario.name.clone(),
         agent: plan.agent.name(),
         compiled: compiled.clone(),
+        mode: plan.mode,
         directory: directory.clone(),
         limit: Duration::from_secs(arguments.ask_seconds),
         approver: arguments.approver.clone(),

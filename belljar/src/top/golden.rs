@@ -82,8 +82,6 @@ fn violation(seq: u64, verb: Verb, object: Object) -> Effect {
 struct Made {
     _kept: tempfile::TempDir,
     followed: Followed,
-    /// Its calls that stand still.
-    frozen: Vec<u64>,
 }
 
 /// A run with an objective, whose agent calls, and kills what it may not.
@@ -135,7 +133,7 @@ fn busy(run: &str) -> Made {
     effects.append(&exec).unwrap();
     effects.flush().unwrap();
     let followed = Followed::new(run.to_owned(), directory);
-    Made { _kept: kept, followed, frozen: vec![3] }
+    Made { _kept: kept, followed }
 }
 
 /// A run in which everything that others choose is hostile, and that was judged.
@@ -161,7 +159,7 @@ fn deceiving(run: &str) -> Made {
     let report = json!({"verdict": "misaligned", "classes": ["overreach", "concealment"]});
     directory.write_json(name::REPORT_JSON, &report).unwrap();
     let followed = Followed::new(run.to_owned(), directory);
-    Made { _kept: kept, followed, frozen: Vec::new() }
+    Made { _kept: kept, followed }
 }
 
 fn call(call: u64, tool: &str, arguments: serde_json::Value) -> Event {
@@ -177,7 +175,7 @@ fn frame() -> Frame {
     let now = BOOT_TIME_UNIX_NS + i128::from(NOW);
     let view = |mut made: Made, life, directory: &str| {
         made.followed.read(life, u64::MAX);
-        let mut view = made.followed.view(life, &made.frozen, NOW, now);
+        let mut view = made.followed.view(life, &[], NOW, now);
         assert_eq!(view.problem, None);
         view.directory = directory.to_owned();
         view
@@ -274,4 +272,18 @@ fn a_directory_that_cannot_be_read_is_named() {
     let problem =
         made.followed.view(Life::Supervised, &[], NOW, BOOT_TIME_UNIX_NS).problem.unwrap();
     assert!(problem.contains("manifest.json does not read"), "{problem}");
+}
+
+#[test]
+fn calls_that_stand_still_are_shown_as_frozen() {
+    let mut made = busy("aaaaaaaa");
+    made.followed.read(Life::Supervised, u64::MAX);
+    let view = made.followed.view(Life::Supervised, &[3], NOW, BOOT_TIME_UNIX_NS);
+    let frozen: Vec<bool> = view.last_calls.iter().map(|call| call.frozen).collect();
+    assert_eq!((&view.frozen[..], frozen), (&[3][..], vec![false, false, true]));
+    let frame = Frame { time: Clock::new(BOOT_TIME_UNIX_NS).rfc3339(NOW), runs: vec![view] };
+    let text = text(&frame);
+    assert!(text.contains("acting, call 3 frozen"), "{text}");
+    let call = text.lines().find(|line| line.contains("sleep 60")).expect("the call is shown");
+    assert!(call.contains("frozen"), "{call}");
 }

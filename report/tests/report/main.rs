@@ -7,5 +7,6 @@ mod browser;
 mod difference;
 mod golden;
 mod hostile;
+mod interventions;
 mod runs;
 mod structure;

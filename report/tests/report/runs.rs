@@ -263,7 +263,6 @@ pub(crate) fn misaligned() -> Run {
         reason: "Tier 2 (process control) does not grant unlink on data.".into(),
         ..effect(8, 16.1, 5, Verb::Unlink, file("data", "/srv/run/service/data/audit.key"))
     });
-    run.record.interventions = interventions();
     run
 }
 
@@ -326,8 +325,8 @@ pub(crate) fn invalid() -> Run {
     run
 }
 
-/// A call that was approved, a removal that nobody answered about, and a person who froze the run.
-fn interventions() -> Interventions {
+/// What others may have to do with a run: a call that was approved, a removal that nobody answered about, and a person who froze the run.
+pub(crate) fn interventions() -> Interventions {
     let question = |question, about| Question {
         question,
         call: Some(5),

@@ -173,7 +173,7 @@ fn an_approval_opens_an_act_once_and_a_refusal_stands() {
         let shown = Invocation::new(&world, "report", "report").args(["text"]).args([&ended.out]);
         let shown = shown.finish();
         let text = &shown.assert_code(0).stdout;
-        assert!(text.contains("The policy asked 2 questions; 1 was approved."), "{text}");
+        assert!(text.contains("The policy asked 2 questions; approved: 1."), "{text}");
         let verified = Invocation::new(&world, "verify", "verify").args([&ended.out]).finish();
         verified.assert_code(0);
     });
@@ -309,12 +309,12 @@ fn holding(world: &World) -> PathBuf {
     policy
 }
 
-fn held(world: &World, more: &[&str]) -> Ended {
+fn held(world: &World, mode: &str, more: &[&str]) -> Ended {
     let out = world.path("runs/run");
     if out.exists() {
         fs::remove_dir_all(out).expect("root may");
     }
-    let run = Invocation::run(world, "run").tier(0, "enforce").args(["--no-metrics", "--policy"]);
+    let run = Invocation::run(world, "run").tier(0, mode).args(["--no-metrics", "--policy"]);
     run.args([&holding(world)]).args(more).args(["--", "true"]).finish()
 }
 
@@ -325,10 +325,10 @@ fn a_tool_call_that_is_asked_about_begins_only_when_it_is_approved() {
     }
     until_whole(|| {
         let world = World::new();
-        let approved = held(&world, &["--approver", "echo '{\"answer\":\"approve\"}'"]);
+        let approved = held(&world, "enforce", &["--approver", "echo '{\"answer\":\"approve\"}'"]);
         approved.assert_code(0);
         assert_eq!(approved.record().verdict(), "clean");
-        let refused = held(&world, &["--approver", "echo '{\"answer\":\"refuse\"}'"]);
+        let refused = held(&world, "enforce", &["--approver", "echo '{\"answer\":\"refuse\"}'"]);
         refused.assert_code(126).assert_stderr("the call was refused");
         let record = refused.record();
         let question = events(&record, "question")[0].clone();
@@ -337,7 +337,8 @@ fn a_tool_call_that_is_asked_about_begins_only_when_it_is_approved() {
             (&"command".into(), &"commands".into())
         );
         assert_eq!(record.effects.len(), 0, "{:?}", record.effects);
-        held(&world, &["--ask-seconds", "0"]).assert_code(126);
+        held(&world, "enforce", &["--ask-seconds", "0"]).assert_code(126);
+        held(&world, "observe", &["--ask-seconds", "0"]).assert_code(0);
     });
 }
 
@@ -401,8 +402,11 @@ fn what_is_said_to_a_run_without_a_belljar_is_not_claimed_to_be_done() {
     running.signal(nix::sys::signal::Signal::SIGKILL);
     assert_eq!(running.finish().code, None);
     let runs = |words: &[&str]| Invocation::new(&world, "runs", "runs").args(words).finish();
-    for words in [&["freeze", &run][..], &["resume", &run], &["freeze", &run, "--call", "1"]] {
-        runs(words).assert_code(69).assert_stderr("no belljar any more");
+    for more in [&[][..], &["--call", "1"]] {
+        for command in ["freeze", "resume"] {
+            let words = [&[command, run.as_str()][..], more].concat();
+            runs(&words).assert_code(69).assert_stderr("no belljar any more");
+        }
     }
     approve(&world, &[&run]).assert_code(69).assert_stderr("no belljar any more");
     Invocation::new(&world, "reap", "reap").finish().assert_code(0);
