@@ -151,6 +151,9 @@ impl Verb {
         match (self.object(), self) {
             (ObjectKind::Process, _) => &[("ESRCH", 3)],
             (_, Self::Create | Self::Link | Self::Symlink) => &[("ENOENT", 2), ("EEXIST", 17)],
+            // A device without what it stands for, as /dev/tty is where there is no terminal: bash asks
+            // for it whenever it starts.
+            (_, Self::OpenWrite) => &[("ENOENT", 2), ("ENXIO", 6)],
             (ObjectKind::File | ObjectKind::FilePair, _) => &[("ENOENT", 2)],
             (ObjectKind::Kernel | ObjectKind::Address, _) => &[],
         }
