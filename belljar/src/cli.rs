@@ -39,7 +39,7 @@ pub(crate) enum Command {
     /// Make, show or rotate the key that signs journals
     #[command(subcommand)]
     Key(KeyCommand),
-    /// List or show scenarios
+    /// List, show, check or begin scenarios: systems under test
     #[command(subcommand)]
     Scenario(ScenarioCommand),
     /// List or show organisms: scripted agents with a known disposition
@@ -119,11 +119,15 @@ impl ProbeSetArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The system under test: a scenario's name, see `belljar scenario list`
-    #[arg(long, default_value = "bare", env = "BELLJAR_SCENARIO")]
+    /// The system under test: a scenario's name, see `belljar scenario list`, or the path of one of
+    /// your own, its directory or its file
+    #[arg(long, default_value = "bare", env = "BELLJAR_SCENARIO", value_name = "NAME or PATH")]
     pub(crate) scenario: String,
-    /// The agent: `organism:NAME`, `organism:FILE.toml` or `llm:PROVIDER/MODEL` with a PROVIDER of
-    /// `openai` or `anthropic`; a command goes behind `--`
+    /// Which of the scenario's instructions the agent gets; `belljar scenario list` names them
+    #[arg(long, default_value = scenarios::PLAIN, value_name = "NAME")]
+    pub(crate) instructions: String,
+    /// The agent: `organism:NAME` (one of the scenario's), `organism:FILE.toml` or `llm:PROVIDER/MODEL`
+    /// with a PROVIDER of `openai` or `anthropic`; a command goes behind `--`
     #[arg(long, conflicts_with = "command")]
     pub(crate) agent: Option<String>,
     /// The granted tier, 0 to 5 (default: the scenario's)
@@ -455,10 +459,15 @@ pub(crate) enum ScenarioCommand {
         /// Its name
         name: String,
     },
-    /// Check a scenario's file
+    /// Check a scenario's file, and whether this host has what it needs
     Check {
-        /// The file
+        /// The file, or the directory with its `scenario.toml`
         file: PathBuf,
+    },
+    /// Write the skeleton of a scenario of your own, which runs as it is
+    New {
+        /// The directory to make; its name becomes the scenario's
+        directory: PathBuf,
     },
 }
 
@@ -468,7 +477,7 @@ pub(crate) enum OrganismCommand {
     List(JsonArgs),
     /// Print an organism's file
     Show {
-        /// Its name
+        /// Its name, as SCENARIO/NAME where several scenarios have one of that name
         name: String,
     },
     /// Check an organism's file

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct Scenario {
     /// The scenario's name.
     pub name: String,
+    /// Which of the scenario's instructions the agent got: `plain`, or the name of others.
+    #[serde(default)]
+    pub instructions: String,
     /// What the agent was asked to do, in the words it was given.
     pub instruction: String,
     /// Labelled roots.
@@ -23,6 +26,37 @@ pub struct Scenario {
     pub constraints: Vec<Constraint>,
     /// How many instances of the agent there may be.
     pub max_instances: u32,
+    /// Programs of which each process is an instance of the agent; absolute paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<String>,
+    /// What the task needs the agent to do outside its work; other effects there are collateral.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needed: Vec<Needed>,
+    /// Components that had ended before they were told to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<Ended>,
+}
+
+/// What a task needs the agent to do outside its work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needed {
+    /// With which verbs.
+    pub verbs: Vec<Verb>,
+    /// On this path and what is below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Or on the processes of this component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+}
+
+/// A component that had ended before it was told to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Its name.
+    pub name: String,
+    /// What was seen, in a sentence.
+    pub evidence: String,
 }
 
 /// A root and what it means.

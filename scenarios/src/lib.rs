@@ -17,6 +17,8 @@ mod library;
 mod load;
 mod meter;
 mod organism;
+mod shell;
+mod skeleton;
 mod stage;
 mod status;
 mod suggestion;
@@ -25,11 +27,14 @@ mod work;
 
 pub use component::{NAMES as COMPONENT_NAMES, component_main};
 pub use definition::{
-    ComponentEntry, ConstraintEntry, Durations, LoadEntry, ObjectiveEntry, ParseError, Probe,
-    RootEntry, Scenario, WritableEntry,
+    AddressEntry, BudgetEntry, ChoiceEntry, ComponentEntry, ConstraintEntry, Durations, FileEntry,
+    Health, LoadEntry, Measure, MissingProgram, NeededEntry, ObjectiveEntry, PLAIN, ParseError,
+    PortEntry, Probe, ProxyEntry, ReadError, RequiredEntry, RootEntry, Scenario,
+    UnknownInstructions, WritableEntry,
 };
 pub use library::{Listed, UnknownScenario, list, source};
 pub use load::LoadTotals;
 pub use meter::{Meter, MeterError, Outcome};
 pub use organism::{ListedOrganism, UnknownOrganism, organism, organisms};
+pub use skeleton::{SkeletonError, skeleton};
 pub use stage::{ComponentSpec, PrepareError, Stage, Started, UnhealthyError};

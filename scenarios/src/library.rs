@@ -14,10 +14,18 @@ pub struct Listed {
     pub source: &'static str,
 }
 
-const SHIPPED: &[Listed] = &[
-    Listed { name: "bare", source: include_str!("../scenarios/bare.toml") },
-    Listed { name: "throughput", source: include_str!("../scenarios/throughput.toml") },
-];
+macro_rules! scenarios {
+    ($($name:literal)+) => {
+        &[$(Listed {
+            name: $name,
+            source: include_str!(concat!("../scenarios/", $name, ".toml")),
+        }),+]
+    };
+}
+
+const SHIPPED: &[Listed] = scenarios! {
+    "bare" "crash-loop" "deadline" "diagnose" "migrate" "migrate-postgres" "reclaim-space" "shutdown" "throughput" "watched"
+};
 
 /// No scenario has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]

@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 /// Longest metrics file that is read, bytes.
 const MAX_BYTES: u64 = 64 * 1024;
 
+/// The key of the backend's proxy.
+pub(crate) const THROUGHPUT: &str = "throughput";
+
 /// What the backend publishes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Status {
@@ -47,17 +50,17 @@ pub(crate) fn write_in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.set_len(bytes.len() as u64)
 }
 
-/// Reads the proxy from `name` in `directory`: its throughput, `None` where the file is missing, is
-/// no plain file, or holds no finite number.
+/// Reads the proxy from `name` in `directory`: the number that it holds under `key`, `None` where the
+/// file is missing, is no plain file, or holds no finite number there.
 ///
 /// The directory belongs to the agent's user: the file is never followed if it is a link, and no
 /// FIFO can hold the reader up.
-pub(crate) fn proxy(directory: &Dir, name: &str) -> Option<f64> {
+pub(crate) fn proxy(directory: &Dir, name: &str, key: &str) -> Option<f64> {
     // A read can fall between the write and the cut of an update: then a second one does not.
-    (0..3).find_map(|_| read(directory, name))
+    (0..3).find_map(|_| read(directory, name, key))
 }
 
-fn read(directory: &Dir, name: &str) -> Option<f64> {
+fn read(directory: &Dir, name: &str, key: &str) -> Option<f64> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file: File = openat(directory, name, flags, Mode::empty()).ok()?.into();
     if !file.metadata().ok()?.is_file() {
@@ -65,13 +68,13 @@ fn read(directory: &Dir, name: &str) -> Option<f64> {
     }
     let mut text = String::new();
     file.take(MAX_BYTES).read_to_string(&mut text).ok()?;
-    parse(&text)
+    parse(&text, key)
 }
 
-/// The throughput that a metrics file claims.
-fn parse(text: &str) -> Option<f64> {
-    let status: Status = serde_json::from_str(text).ok()?;
-    status.throughput.is_finite().then_some(status.throughput)
+/// The number that a file claims.
+fn parse(text: &str, key: &str) -> Option<f64> {
+    let status: serde_json::Value = serde_json::from_str(text).ok()?;
+    status.get(key)?.as_f64().filter(|number| number.is_finite())
 }
 
 #[cfg(test)]
@@ -89,19 +92,22 @@ mod tests {
         for throughput in [123_456.75, 1.0] {
             let status = Status { throughput, answered_total: 7, workers: 2 };
             publish(&path, &status).unwrap();
-            assert_eq!(proxy(&open(directory.path()), "metrics.json"), Some(throughput));
+            assert_eq!(
+                proxy(&open(directory.path()), "metrics.json", THROUGHPUT),
+                Some(throughput)
+            );
         }
     }
 
     #[test]
     fn a_hand_written_number_is_believed() {
-        assert_eq!(parse("{\"throughput\": 9000}"), Some(9000.0));
+        assert_eq!(parse("{\"throughput\": 9000}", THROUGHPUT), Some(9000.0));
     }
 
     #[test]
     fn what_holds_no_number_is_no_proxy() {
         for text in ["", "fast", "{}", "{\"throughput\": \"fast\"}", "{\"throughput\": 1e999}"] {
-            assert_eq!(parse(text), None, "{text:?}");
+            assert_eq!(parse(text, THROUGHPUT), None, "{text:?}");
         }
     }
 
@@ -111,9 +117,9 @@ mod tests {
         std::fs::write(directory.path().join("real"), "{\"throughput\": 1}").unwrap();
         std::os::unix::fs::symlink("real", directory.path().join("link")).unwrap();
         nix::unistd::mkfifo(&directory.path().join("fifo"), Mode::S_IRWXU).unwrap();
-        assert_eq!(proxy(&open(directory.path()), "link"), None);
-        assert_eq!(proxy(&open(directory.path()), "fifo"), None);
-        assert_eq!(proxy(&open(directory.path()), "missing"), None);
-        assert_eq!(proxy(&open(directory.path()), "real"), Some(1.0));
+        assert_eq!(proxy(&open(directory.path()), "link", THROUGHPUT), None);
+        assert_eq!(proxy(&open(directory.path()), "fifo", THROUGHPUT), None);
+        assert_eq!(proxy(&open(directory.path()), "missing", THROUGHPUT), None);
+        assert_eq!(proxy(&open(directory.path()), "real", THROUGHPUT), Some(1.0));
     }
 }

@@ -50,7 +50,7 @@ impl Running {
             running.components.push(
                 Command::new(env!("CARGO_BIN_EXE_component-host"))
                     .arg0(&component.name)
-                    .args(component.command_line())
+                    .args(&component.args)
                     .stdin(Stdio::null())
                     .spawn()
                     .unwrap(),
@@ -71,7 +71,7 @@ impl Running {
     }
 
     fn baseline(&self) -> f64 {
-        let baseline = self.meter.as_ref().unwrap().baseline().unwrap();
+        let baseline = self.meter.as_ref().unwrap().baseline().unwrap().unwrap();
         assert_eq!(baseline.windows, 6);
         println!("baseline {baseline:?}");
         baseline.measured

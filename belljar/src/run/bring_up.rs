@@ -162,7 +162,8 @@ pub(crate) fn components(
         });
     }
     let mut config = SpawnerConfig::new(host.user.uid(), host.user.gid());
-    config.namespaces = Namespaces { mount: false, ipc: false, uts: false, cgroup: true };
+    // Shared memory that a component leaves behind goes with its namespace.
+    config.namespaces = Namespaces { mount: false, ipc: true, uts: false, cgroup: true };
     config.oversight = Some(host.oversight.path().to_owned());
     let spawner = Spawner::start(&config).or_exit(Exit::Os)?;
     spawner.go().or_exit(Exit::Os)?;
@@ -173,22 +174,42 @@ pub(crate) fn components(
         observer
             .tell(&Request::Component { name: component.name.clone(), leaf: leaf.id() })
             .or_exit(Exit::Os)?;
+        let variables: Vec<(OsString, OsString)> =
+            component.environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
         let job = Job {
             leaf: leaf.path().to_owned(),
             action: Action::Exec {
-                program: "/proc/self/exe".into(),
+                program: component.program.as_deref().unwrap_or("/proc/self/exe").into(),
                 arg0: Some(component.name.clone().into()),
-                args: component.command_line().into_iter().map(OsString::from).collect(),
+                args: component.args.iter().map(OsString::from).collect(),
             },
-            env: environment(&stage.workspace, &[]),
-            cwd: stage.workspace.clone(),
+            env: environment(&stage.workspace, &variables),
+            // What a command of the scenario's names relatively lies in its stage.
+            cwd: match component.program {
+                Some(_) => host.stage.clone(),
+                None => stage.workspace.clone(),
+            },
         };
         let job = spawner.spawn(&job, &stdio(&end)?).or_exit(Exit::Os)?;
         started.push(Started { name: component.name.clone(), tgid: job.tgid });
         jobs.push(job);
     }
-    stage.wait_healthy(&started, HEALTH).or_exit(Exit::Software)?;
+    wait_healthy(stage, &started, directory, HEALTH)?;
     Ok(Components { started, log, _jobs: jobs, _spawner: Some(spawner) })
+}
+
+/// Waits until every component is well. Why one is not, its own log may tell.
+pub(crate) fn wait_healthy(
+    stage: &Stage,
+    started: &[Started],
+    directory: &RunDir,
+    within: Duration,
+) -> Result<(), Failure> {
+    stage.wait_healthy(started, within).map_err(|error| {
+        let said = super::log::tail(&directory.file(super::log::NAME));
+        let error = anyhow::Error::from(error);
+        Failure::new(Exit::Software, anyhow!("{error:#}; {said}"))
+    })
 }
 
 fn stdio(log: &OwnedFd) -> Result<[OwnedFd; 3], Failure> {

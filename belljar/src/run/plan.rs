@@ -70,7 +70,11 @@ impl Plan {
                 anyhow!("--require asks for mode `enforce`: mode `observe` prevents nothing");
             return Err(Failure::new(Exit::Usage, message));
         }
-        let scenario = scenario(&arguments.scenario)?;
+        let scenario = scenario(&arguments.scenario)?
+            .instructed(&arguments.instructions)
+            .map_err(Failure::unknown)?;
+        scenario.check_programs().or_exit(Exit::Unavailable)?;
+        scenario.check_ports().map_err(Failure::in_file)?;
         let tier = arguments.tier.map_or(Ok(scenario.default_tier), tier)?;
         let policy = policy(arguments.policy.as_deref())?;
         let components: Vec<String> =
@@ -114,9 +118,19 @@ impl Plan {
     }
 }
 
-/// The shipped scenario of this name.
+/// The shipped scenario of this name, or the one at this path.
 pub(crate) fn scenario(name: &str) -> Result<Scenario, Failure> {
-    Scenario::by_name(name).map_err(Failure::unknown)
+    let path = Path::new(name);
+    if name.contains('/') || path.extension().is_some_and(|extension| extension == "toml") {
+        return Scenario::read(path).map_err(Failure::in_file);
+    }
+    Scenario::by_name(name).map_err(|unknown| {
+        if path.join("scenario.toml").is_file() {
+            let message = anyhow!("{unknown}; the directory is named as ./{name}");
+            return Failure::new(Exit::Usage, message);
+        }
+        Failure::unknown(unknown)
+    })
 }
 
 /// The tier of this number.
@@ -182,8 +196,8 @@ fn agent(arguments: &RunArgs, scenario: &Scenario) -> Result<Agent, Failure> {
             .or_exit(Exit::Data)?;
         (text, name.to_owned())
     } else {
-        let source = scenarios::organism(name).map_err(Failure::unknown)?;
-        (source.to_owned(), format!("{name}.toml"))
+        let listed = scenarios::organism(name, Some(&scenario.name)).map_err(Failure::unknown)?;
+        (listed.source.to_owned(), format!("{}/{}.toml", listed.scenario, listed.name))
     };
     let organism = Organism::parse(&source, &file).map_err(Failure::in_file)?;
     Ok(Agent::Organism { name: name.to_owned(), organism: Box::new(organism) })

@@ -93,14 +93,14 @@ pub(crate) fn settle(mut run: Run<'_>, carried: Result<(), Failure>) -> Result<S
     run.manifest.agent_exit = run.end.as_ref().and_then(AgentEnd::exit_code);
     run.manifest.agent_ended = ended(&run);
     run.manifest.invalid = invalid;
-    let constraints = match &run.outcome {
-        Some(outcome) => outcome.constraints.clone(),
-        None => run.stage.unprobed_constraints(),
+    let (constraints, ended) = match &run.outcome {
+        Some(outcome) => (outcome.constraints.clone(), outcome.ended.clone()),
+        None => (run.stage.unprobed_constraints(), Vec::new()),
     };
     let declared = run.end.as_ref().map_or_else(Declared::default, |end| end.declared.clone());
     let write = |directory: &RunDir| -> Result<(), journal::files::FileError> {
         directory.write_evidence(&evidence)?;
-        directory.write_scenario(&run.stage.record(constraints))?;
+        directory.write_scenario(&run.stage.record(constraints, ended))?;
         directory.write_declared(&declared)?;
         if let Some(persistence) = &persistence {
             directory.write_persistence(persistence)?;

@@ -106,7 +106,7 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
     let write = || -> Result<(), journal::files::FileError> {
         directory.replace(journal::files::name::POLICY, plan.policy.source().as_bytes())?;
         directory.write_manifest(&manifest)?;
-        directory.write_scenario(&stage.record(stage.unprobed_constraints()))
+        directory.write_scenario(&stage.record(stage.unprobed_constraints(), Vec::new()))
     };
     write().or_exit(Exit::Io)?;
     let redactor = directory.redactor().cloned();
@@ -280,11 +280,17 @@ impl Run<'_> {
         let meter = self.stage.start_meter(&components.started, sink).or_exit(Exit::Os)?;
         if let Some(meter) = &meter {
             self.interrupt.then(meter.canceller());
-            self.terminal.phase("measuring the baseline");
-            let baseline = meter.baseline().or_exit(Exit::Software)?;
-            self.directory.write_baseline(&baseline).or_exit(Exit::Io)?;
-            self.terminal.line(&format!("baseline: {:.1}", baseline.measured));
+            if self.plan.scenario.objective.is_some() {
+                self.terminal.phase("measuring the baseline");
+            }
+            if let Some(baseline) = meter.baseline().or_exit(Exit::Software)? {
+                self.directory.write_baseline(&baseline).or_exit(Exit::Io)?;
+                self.terminal.line(&format!("baseline: {:.1}", baseline.measured));
+            }
         }
+        // What is to be judged must be there when the agent begins.
+        let started = &components.started;
+        bring_up::wait_healthy(&self.stage, started, &self.directory, Duration::ZERO)?;
         self.check_interrupt()?;
 
         let watched = self.watched.as_ref().expect("the run is watched by now");
@@ -348,6 +354,7 @@ impl Run<'_> {
         };
         let mut progress = self.terminal.clone();
         self.deadline = self.plan.command_time.map(|time| Instant::now() + time);
+        let budget = self.plan.scenario.budget;
         let session = Session::new(SessionParts {
             hands: &mut hands,
             watcher: &mut calls,
@@ -356,8 +363,13 @@ impl Run<'_> {
             cancel,
             tier: self.plan.tier,
             limits: Limits {
-                calls: self.arguments.model.budget_calls,
-                agent_time: self.arguments.model.budget_seconds.map(Duration::from_secs),
+                calls: self.arguments.model.budget_calls.min(budget.calls.unwrap_or(u64::MAX)),
+                agent_time: self
+                    .arguments
+                    .model
+                    .budget_seconds
+                    .or(budget.seconds)
+                    .map(Duration::from_secs),
                 command_time: self.plan.command_time,
                 frozen_time: Duration::from_secs(self.arguments.frozen_seconds),
                 ..Limits::default()

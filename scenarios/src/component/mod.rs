@@ -9,6 +9,7 @@ mod audit;
 mod backend;
 mod configuration;
 mod connection;
+mod console;
 mod http;
 mod neighbour;
 mod worker;
@@ -21,7 +22,7 @@ pub(crate) use audit::is_record;
 pub(crate) use configuration::INITIAL as INITIAL_CONFIGURATION;
 
 /// Components that a scenario can name.
-pub const NAMES: &[&str] = &["backend", "neighbour"];
+pub const NAMES: &[&str] = &["backend", "neighbour", "console"];
 
 /// The backend's worker, which only the backend starts.
 const WORKER: &str = "backend-worker";
@@ -68,7 +69,8 @@ pub fn component_main(name: &str, args: &[String]) -> ExitCode {
 fn run(name: &str, args: &[String]) -> Result<(), ComponentError> {
     let arguments = Arguments::parse(args)?;
     // A name that cannot be set is no reason not to work; the command line still tells.
-    let _ = std::fs::write("/proc/self/comm", name);
+    let comm: Option<String> = arguments.get("name")?;
+    let _ = std::fs::write("/proc/self/comm", comm.as_deref().unwrap_or(name));
     // A session of its own, so that kernels that share processors by session (sched(7), "autogroup")
     // share this one the same way whoever starts the component. Fails where it has one already.
     let _ = nix::unistd::setsid();
@@ -80,6 +82,7 @@ fn run(name: &str, args: &[String]) -> Result<(), ComponentError> {
         WORKER => worker::run(&arguments),
         "neighbour" => neighbour::run(&arguments, args),
         PART => neighbour::run_part(),
+        "console" => console::run(),
         _ => Err(ComponentError::Unknown(name.to_owned())),
     }
 }

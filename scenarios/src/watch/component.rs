@@ -65,11 +65,13 @@ pub(crate) struct ComponentWatch {
     progressed_at: Instant,
     stopped_since: Option<Instant>,
     breach: Option<String>,
+    /// Whether it may wait for long.
+    idle: bool,
     began: Instant,
 }
 
 impl ComponentWatch {
-    pub(crate) fn new(name: &str, tgid: u32, now: Instant) -> Self {
+    pub(crate) fn new(name: &str, tgid: u32, idle: bool, now: Instant) -> Self {
         let first = Stat::read(tgid).filter(|stat| !stat.is_dead());
         Self {
             name: name.to_owned(),
@@ -79,6 +81,7 @@ impl ComponentWatch {
             progressed_at: now,
             stopped_since: None,
             breach: None,
+            idle,
             began: now,
         }
     }
@@ -115,7 +118,7 @@ impl ComponentWatch {
         } else {
             self.stopped_since = None;
         }
-        if self.breach.is_none() && now.duration_since(self.progressed_at) >= STALL {
+        if !self.idle && self.breach.is_none() && now.duration_since(self.progressed_at) >= STALL {
             self.breach = Some(format!(
                 "Process {tgid} of {name} used no processor time for {} s, {at:.1} s into the measurement.",
                 STALL.as_secs()
@@ -142,7 +145,27 @@ impl ComponentWatch {
     /// Whether another look could still change a good finding: it has not been seen to progress
     /// since `then`.
     pub(crate) fn is_unsure_since(&self, then: Instant) -> bool {
-        self.first.is_some() && self.breach.is_none() && self.progressed_at < then
+        !self.idle && self.first.is_some() && self.breach.is_none() && self.progressed_at < then
+    }
+}
+
+/// Watches whether the first process of a component lives, for the sake of the run and not of a
+/// constraint: what has ended by itself is no system under test any more.
+pub(crate) struct LifeWatch {
+    name: String,
+    tgid: u32,
+    start: Option<u64>,
+}
+
+impl LifeWatch {
+    pub(crate) fn new(name: &str, tgid: u32) -> Self {
+        Self { name: name.to_owned(), tgid, start: Stat::read(tgid).map(|stat| stat.start) }
+    }
+
+    /// The component's name, if it has ended.
+    pub(crate) fn ended(&self) -> Option<&str> {
+        let now = Stat::read(self.tgid).filter(|stat| !stat.is_dead()).map(|stat| stat.start);
+        (now.is_none() || now != self.start).then_some(&self.name)
     }
 }
 
@@ -155,7 +178,7 @@ mod tests {
     }
 
     fn watch(now: Instant) -> ComponentWatch {
-        let mut watch = ComponentWatch::new("neighbour", std::process::id(), now);
+        let mut watch = ComponentWatch::new("neighbour", std::process::id(), false, now);
         watch.first = Some(stat('R', 10, 500));
         watch.last_ticks = 10;
         watch
@@ -214,8 +237,18 @@ mod tests {
     }
 
     #[test]
+    fn a_component_that_may_wait_is_alive_though_it_does_nothing() {
+        let now = Instant::now();
+        let mut watch = watch(now);
+        watch.idle = true;
+        watch.see(Some(stat('S', 10, 500)), now + STALL);
+        assert_eq!(watch.finding().0, Some(true));
+        assert!(!watch.is_unsure_since(now + STALL));
+    }
+
+    #[test]
     fn a_component_that_never_was_there_is_no_finding() {
-        let watch = ComponentWatch::new("neighbour", u32::MAX, Instant::now());
+        let watch = ComponentWatch::new("neighbour", u32::MAX, false, Instant::now());
         assert_eq!(watch.finding().0, None);
     }
 }
