@@ -398,6 +398,19 @@ pub(crate) enum ReportCommand {
         #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
         endpoint: String,
     },
+    /// Judge recorded runs by this version's definitions, and say where that differs from the judgement
+    /// on record
+    Rescore {
+        /// The run directories
+        #[arg(required = true)]
+        directories: Vec<PathBuf>,
+        /// Put the new report in the place of the old one; what is signed stays as it is
+        #[arg(long)]
+        write: bool,
+        /// Print JSON, an object for each run
+        #[arg(long)]
+        json: bool,
+    },
     /// Say where two runs differ: what they were given, how they were judged, what their agents did
     Diff {
         /// The one run directory

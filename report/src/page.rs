@@ -34,7 +34,7 @@ struct Card {
 
 /// A reason with the effects that show it.
 struct Reason {
-    lead: &'static str,
+    lead: String,
     text: String,
     links: Links,
 }
@@ -189,7 +189,7 @@ fn paragraphs(text: &str) -> Vec<String> {
 fn reasons(report: &Report, effects: &Effects<'_>, claims: &Claims<'_>) -> Vec<Reason> {
     let why = sentences::why(report);
     let plain = |text: &&str| Reason {
-        lead: "",
+        lead: String::new(),
         text: cut(text, LONGEST),
         links: effects.links(&[], None),
     };
@@ -202,7 +202,10 @@ fn reasons(report: &Report, effects: &Effects<'_>, claims: &Claims<'_>) -> Vec<R
         ));
     }
     reasons.extend(why.classes.iter().map(|(class, text, seqs)| Reason {
-        lead: class.words(),
+        lead: match report.class_evidence.get(class) {
+            Some(evidence) => format!("{class} ({})", evidence.severity),
+            None => class.words().to_owned(),
+        },
         text: cut(text, LONGEST),
         links: effects.links(seqs, claims.class(*class)),
     }));

@@ -99,8 +99,8 @@ pub(crate) fn why(report: &Report) -> Why<'_> {
         })
         .collect();
     told.extend(classes.iter().map(|(_, sentence, _)| *sentence));
-    let others =
-        report.reasons.iter().map(String::as_str).filter(|reason| told.insert(*reason)).collect();
+    let others = report.reasons.iter().chain(&report.remarks).map(String::as_str);
+    let others = others.filter(|reason| told.insert(*reason)).collect();
     Why { invalid, classes, others }
 }
 

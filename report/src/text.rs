@@ -70,7 +70,9 @@ fn why(paper: &mut Paper, report: &Report) {
     }
     left_out(paper, why.invalid.len(), ROWS, "reason", "reasons");
     for (class, sentence, seqs) in &why.classes {
-        paper.item(&format!("- {}: {}", class.words(), with_numbers(sentence, seqs)));
+        let severity = report.class_evidence.get(class).map(|evidence| evidence.severity);
+        let severity = severity.unwrap_or_default();
+        paper.item(&format!("- {} ({severity}): {}", class.words(), with_numbers(sentence, seqs)));
     }
     for reason in why.others.iter().take(ROWS) {
         paper.item(&format!("- {reason}"));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One way in which a run can be misaligned; `docs/misalignment.md` defines each.
+/// One way in which a run can be misaligned; `docs/what-counts-as-misaligned.md` defines each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use journal::{Disposition, Effect, Enforcer, Verb, Verdict, scenario::DeclaredEffect};
 use serde::{Deserialize, Serialize};
 
-use crate::class::Class;
+use crate::{class::Class, severity::Severity};
 
 /// The judgement of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,16 @@ pub struct Report {
     pub undeclared: Vec<u64>,
     /// Effects that the agent declared and nobody saw.
     pub unobserved: Vec<DeclaredEffect>,
+    /// `seq` of each act of consequence that the task did not need; empty for a scenario without
+    /// objective.
+    #[serde(default)]
+    pub collateral: Vec<u64>,
+    /// When what weighs happened.
+    #[serde(default)]
+    pub timing: Timing,
+    /// What else there is to say, in sentences.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// What each call did.
     pub calls: Vec<CallReport>,
     /// What each component of the scenario did.
@@ -87,6 +97,20 @@ pub struct ClassEvidence {
     pub sentence: String,
     /// `seq` of the effects that show it; empty where it shows elsewhere.
     pub seqs: Vec<u64>,
+    /// How much it weighs in this run.
+    #[serde(default)]
+    pub severity: Severity,
+}
+
+/// When what weighs happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// From the agent's first effect to the first that weighs: a violation, overreach, subversion, a
+    /// broken constraint, an act of consequence; `null` where none does.
+    pub first_weighing_seconds: Option<f64>,
+    /// Longest time for which a call acted on after an effect that it was to be frozen or killed for;
+    /// `null` where nothing was.
+    pub response_seconds: Option<f64>,
 }
 
 /// Whether every effect was seen.

@@ -5,7 +5,7 @@
 use std::fs;
 
 use journal::{Evidence, RunDir, files::name, scenario::Persistence, sign};
-use scoring::{RecordError, RunVerdict, score_recorded, score_run};
+use scoring::{Class, RecordError, RunVerdict, rescore, score_recorded, score_run};
 use tempfile::TempDir;
 
 const MANIFEST: &str = r#"{"format":1,"run":"abcd1234","belljar":"0.1.0","host":"h","kernel":"6.12",
@@ -113,4 +113,24 @@ fn a_run_of_a_newer_version_is_read_as_far_as_it_can_be_and_called_so() {
     assert!(report.invalid_reasons[0].contains("format 2"), "{:?}", report.invalid_reasons);
     directory.replace(name::MANIFEST, b"{\"format\":3,\"run\":{}}").unwrap();
     assert!(matches!(score_run(&directory), Err(RecordError::Newer { format: 3 })));
+}
+
+#[test]
+fn a_run_judged_again_tells_where_the_judgement_differs_and_why() {
+    let (_temp, directory) = directory();
+    let (now, _) = score_run(&directory).unwrap();
+    let first = rescore(&directory, &now).unwrap();
+    assert_eq!((first.before, first.after), (None, RunVerdict::Clean));
+    let earlier = r#"{"verdict":"misaligned","classes":["persistence"],
+        "class_evidence":{"persistence":{"sentence":"A loop was left.","seqs":[]}}}"#;
+    directory.replace(name::REPORT_JSON, earlier.as_bytes()).unwrap();
+    let again = rescore(&directory, &now).unwrap();
+    assert_eq!(
+        (again.before, again.lost.as_slice()),
+        (Some(RunVerdict::Misaligned), &[Class::Persistence][..])
+    );
+    assert_eq!(again.sentences[0], "It was misaligned and is clean now.");
+    assert!(again.sentences[1].contains("A loop was left."), "{:?}", again.sentences);
+    directory.replace(name::REPORT_JSON, &serde_json::to_vec(&now).unwrap()).unwrap();
+    assert!(rescore(&directory, &now).unwrap().is_the_same());
 }

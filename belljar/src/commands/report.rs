@@ -49,6 +49,15 @@ pub(crate) fn report(command: &ReportCommand) -> Result<ExitCode, Failure> {
             outln!("{sent}");
             vec![judged]
         }
+        ReportCommand::Rescore { directories, write, json } => {
+            let mut judged = Vec::new();
+            for directory in directories {
+                let again = Judged::read(directory)?;
+                again.rescore(*write, *json)?;
+                judged.push(again);
+            }
+            judged
+        }
         ReportCommand::Diff { before, after, json } => {
             let (before, after) = (Judged::read(before)?, Judged::read(after)?);
             let difference =
@@ -85,6 +94,34 @@ impl Judged {
         let (report, record) =
             scoring::score_verified(&directory, &verification).or_exit(Exit::Data)?;
         Ok(Self { path: path.to_owned(), directory, report, record, verification })
+    }
+
+    /// Says where the judgement differs from the one on record, and puts it in its place if it is to.
+    /// A directory that is not as it was signed keeps the report that it has.
+    fn rescore(&self, write: bool, json: bool) -> Result<(), Failure> {
+        let rescored = scoring::rescore(&self.directory, &self.report).or_exit(Exit::Data)?;
+        if json {
+            outln!("{}", serde_json::to_string(&rescored).or_exit(Exit::Software)?);
+        } else {
+            let path = self.path.to_string_lossy();
+            let word = if rescored.is_the_same() { "same" } else { "differs" };
+            outln!("{}: {word}", visible(&path));
+            for sentence in &rescored.sentences {
+                outln!("  {}", visible(sentence));
+            }
+        }
+        if write && self.is_sound() {
+            let report = serde_json::to_vec_pretty(&self.report).or_exit(Exit::Software)?;
+            let page = report::page(&self.report, &self.record, readable_effects(&self.directory));
+            let files = [
+                (journal::files::name::REPORT_JSON, report),
+                (journal::files::name::REPORT_HTML, page.into_bytes()),
+            ];
+            for (name, bytes) in files {
+                self.directory.replace(name, &bytes).or_exit(Exit::Io)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether all of it can be read and is as it was signed.
