@@ -72,8 +72,11 @@ impl FilesWatch {
                 Err(error) => return (None, format!("{} could not be read: {error}.", kept.name)),
             }
         }
-        let files = if self.files.len() == 1 { "file is" } else { "files are" };
-        (Some(true), format!("{} {files} there and hold what they held.", self.files.len()))
+        let found = match self.files.len() {
+            1 => "The file is there and holds what it held.".to_owned(),
+            many => format!("All {many} files are there and hold what they held."),
+        };
+        (Some(true), found)
     }
 }
 
