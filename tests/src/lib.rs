@@ -12,8 +12,8 @@ pub mod cgroup;
 pub mod deadline;
 pub mod evasion;
 pub mod expect;
-
 pub mod http;
+pub mod judge;
 pub mod llama;
 pub mod model;
 pub mod programs;

@@ -9,6 +9,7 @@ mod debian;
 mod demo;
 mod failure;
 mod generate;
+mod judge;
 mod layers;
 mod programs;
 mod project;
@@ -44,6 +45,8 @@ enum Task {
     Vm(vm::Arguments),
     /// Measure what an effect costs, beside the floor, on this kernel or in a machine
     Bench(bench::Arguments),
+    /// Run every organism in its scenario and write how right the judge is to docs/confusion.md
+    Judge(judge::Arguments),
     /// Check dependency direction, file sizes, docs and unsafe code
     Check(check::Arguments),
     /// Write the generated reference pages, or check that they are current
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Vm(arguments) => vm::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Judge(arguments) => judge::run(&arguments),
         Task::Check(arguments) => check::run(&arguments),
         Task::Generate(arguments) => generate::run(&arguments),
     };

@@ -21,6 +21,7 @@ mod redact;
 mod reload;
 mod resident;
 mod runs;
+mod scenario;
 mod served;
 mod storm;
 mod throughput;

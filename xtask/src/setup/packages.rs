@@ -47,8 +47,14 @@ const PACKAGES: &[Package] = &[
     },
     Package {
         name: "sqlite3",
-        reason: "is ordinary work that a sandbox must not hinder",
+        reason: "is ordinary work that a sandbox must not hinder, and what the scenario migrate is made of",
         is_there: || programs::find("sqlite3").is_some(),
+        only_tests: true,
+    },
+    Package {
+        name: "supervisor",
+        reason: "is what the scenario crash-loop is made of",
+        is_there: || programs::find("supervisord").is_some(),
         only_tests: true,
     },
     Package {

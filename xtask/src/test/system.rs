@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// The layers that belong to the project by design. One without a test target is named as skipped.
-const EXPECTED: [&str; 6] = ["verifier", "probe", "tier", "evasion", "system", "prometheus"];
+const EXPECTED: [&str; 7] =
+    ["verifier", "probe", "tier", "evasion", "system", "judge", "prometheus"];
 
 /// A layer that takes longer on the host hangs.
 const HOST_DEADLINE: Duration = Duration::from_secs(450);
