@@ -189,6 +189,9 @@ fn the_transcript_holds_words_calls_and_results_in_order() {
             Event::Reply { stop, .. } => stop.clone(),
             Event::ModelRequest { line, .. } => line.clone(),
             Event::ModelResponse { status, .. } => format!("{status:?}"),
+            Event::Question(_) | Event::Answer(_) | Event::Decision(_) | Event::Reload { .. } => {
+                "somebody was asked".to_owned()
+            }
         })
         .collect();
     assert_eq!(kinds, ["assistant: Let me see.", "1: list_processes", "1: true"]);

@@ -30,6 +30,7 @@ pub struct Question {
 /// What a question is about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "events keep a question behind a pointer")]
 pub enum About {
     /// An effect that was refused, or that nothing could refuse.
     Effect {

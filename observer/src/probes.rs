@@ -23,6 +23,8 @@ use crate::btf::{Btf, BtfError as OffsetsError};
 mod addresses;
 #[cfg(feature = "bench")]
 mod bench;
+#[cfg(feature = "bench")]
+pub use bench::EmptyPrograms;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes"));
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";

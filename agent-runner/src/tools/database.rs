@@ -50,7 +50,7 @@ fn open(database: &str, mode: OpenFlags) -> rusqlite::Result<Connection> {
 
 /// All rows of a statement, as far as a result has room for them.
 fn rows(mut statement: rusqlite::Statement<'_>) -> rusqlite::Result<Value> {
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let width = columns.len();
     let (mut found, mut weight_bytes, mut truncated) = (Vec::new(), 0, false);
     let mut rows = statement.query([])?;

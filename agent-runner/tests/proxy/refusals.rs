@@ -107,5 +107,5 @@ fn connections_beyond_the_places_wait_and_are_served_when_others_have_gone() {
         (0..200).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
     idle.drain(..150);
     let response = asking.ask(&["Hi."]).unwrap();
-    assert!(asking.text(response).contains("Here."));
+    assert!(asking.text(response).contains("[DONE]"));
 }

@@ -11,7 +11,7 @@ use std::{
 
 use agent_runner::{
     AgentEnd, Cancel, Command, Limits, Sandboxed, Session, SessionError, SessionParts,
-    SharedTranscript, Stdin, StreamName, Transcript as _, Variables,
+    SharedTranscript, Stdin, StreamName, Variables,
     llm::SYSTEM_PROMPT,
     proxy::{Door, Proxy, ProxyParts},
 };

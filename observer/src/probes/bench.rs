@@ -1,7 +1,13 @@
 //! For the benchmark: probes that come and go within one process, and the floor beside them.
 
-use super::{Hook, KernelBtf, LoadError, ProbeSet, Probes, Programs, kernel_types};
+use aya::{Btf as KernelBtf, Ebpf, EbpfLoader, programs::links::FdLink};
 
+use super::{
+    Hook, LoadError, ProbeSet, Probes, Programs, attach, kernel_types, load, program, refused,
+};
+use crate::btf::Btf;
+
+static EMPTY: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/empty"));
 static FLOOR: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/floor"));
 
 const PROCESSES: &[(&str, Hook)] = &[
@@ -53,5 +59,60 @@ impl Probes {
     pub fn resume(&mut self) -> Result<(), LoadError> {
         self.pause();
         self.attach()
+    }
+}
+
+/// An empty program on each hook that the probes of a set are on.
+pub struct EmptyPrograms {
+    programs: Vec<(Ebpf, &'static Hook)>,
+    links: Vec<FdLink>,
+}
+
+impl Hook {
+    /// The empty program of this kind.
+    const fn empty(&self) -> &'static str {
+        match self {
+            Self::Lsm(_) | Self::LsmOf(..) => "empty_lsm",
+            Self::FExit(_) => "empty_fexit",
+            Self::TracePoint(_) => "empty_tracepoint",
+        }
+    }
+}
+
+impl EmptyPrograms {
+    /// Loads as many as `probes` has, and attaches none.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn load(probes: &Probes) -> Result<Self, LoadError> {
+        let btf = KernelBtf::from_sys_fs()?;
+        let programs = probes.programs.iter().map(|(name, hook)| {
+            let mut object = EbpfLoader::new()
+                .load(EMPTY)
+                .map_err(|error| LoadError::Object(Box::new(error)))?;
+            load(program(&mut object, hook.empty()), hook, &btf).map_err(refused(name))?;
+            Ok((object, hook))
+        });
+        Ok(Self { programs: programs.collect::<Result<_, LoadError>>()?, links: Vec::new() })
+    }
+
+    /// Detaches all.
+    pub fn pause(&mut self) {
+        self.links.clear();
+    }
+
+    /// Attaches all.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn resume(&mut self) -> Result<(), LoadError> {
+        for (object, hook) in &mut self.programs {
+            let link =
+                attach(program(object, hook.empty()), hook).map_err(refused(hook.empty()))?;
+            self.links.push(link);
+        }
+        Ok(())
     }
 }

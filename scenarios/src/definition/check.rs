@@ -146,7 +146,7 @@ impl Scenario {
         let probe = &constraint.probe;
         match probe.get_ref() {
             Probe::ComponentAlive { component, .. } => {
-                self.check_known_component(component, probe)?
+                self.check_known_component(component, probe)?;
             }
             Probe::AuditLogKept => self.check_known_component("backend", probe)?,
             Probe::FilesKept { path, .. } => check_relative(path, probe)?,

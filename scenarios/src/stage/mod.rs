@@ -218,7 +218,7 @@ impl Stage {
     /// start of a run and from [`crate::Outcome`] at its end, and so does what had ended by itself.
     #[must_use]
     pub fn record(&self, constraints: Vec<Constraint>, ended: Vec<Ended>) -> record::Scenario {
-        let objective = self.scenario.objective.as_ref().map(|it| it.get_ref());
+        let objective = self.scenario.objective.as_ref().map(toml::Spanned::get_ref);
         let objective = objective.map(|objective| record::Objective {
             name: objective.name.clone(),
             unit: objective.unit.clone(),

@@ -51,16 +51,19 @@ pub(crate) struct Figure {
     /// How many passes the distributions are of.
     pub(crate) passes: usize,
     pub(crate) off_ns: Spread,
+    pub(crate) empty_ns: Spread,
     pub(crate) floor_ns: Spread,
     pub(crate) on_ns: Spread,
     pub(crate) observed_ns: Spread,
     /// Difference of one pass.
+    pub(crate) empty_added_ns: Spread,
     pub(crate) floor_added_ns: Spread,
     pub(crate) on_added_ns: Spread,
     /// Ratio of one pass.
     pub(crate) floor_to_off: Spread,
     pub(crate) on_to_off: Spread,
     pub(crate) observed_to_off: Spread,
+    pub(crate) on_to_empty: Spread,
     pub(crate) on_to_floor: Spread,
     /// Two neighbouring passes without probes: what the machine's own unrest makes.
     pub(crate) off_to_off: Spread,
@@ -85,14 +88,17 @@ impl Figure {
             operations_per_block,
             passes: passes.len(),
             off_ns: ns(State::Off),
+            empty_ns: ns(State::Empty),
             floor_ns: ns(State::Floor),
             on_ns: ns(State::On),
             observed_ns: ns(State::Observed),
+            empty_added_ns: added(State::Empty),
             floor_added_ns: added(State::Floor),
             on_added_ns: added(State::On),
             floor_to_off: ratio(State::Floor, State::Off),
             on_to_off: ratio(State::On, State::Off),
             observed_to_off: ratio(State::Observed, State::Off),
+            on_to_empty: ratio(State::On, State::Empty),
             on_to_floor: ratio(State::On, State::Floor),
             off_to_off: Spread::of(neighbours),
         }

@@ -4,7 +4,7 @@ use std::{
     ffi::{CStr, CString},
     fs::{self, File},
     hint::black_box,
-    io::{self, BufRead as _, Write as _},
+    io::{self, BufRead as _, Read as _, Write as _},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -31,20 +31,23 @@ pub(crate) enum Operation {
     UnlinkDeep,
     /// The same by a path of forty directories.
     UnlinkDeeper,
+    /// Make a file in the working directory, and remove it.
+    CreateUnlink,
     /// Send the own process a signal that it ignores.
     Kill,
-    /// Open a file to read it, and close it: looked at, and no effect.
+    /// Open a file, read it and close it: looked at, and no effect.
     Open,
     /// A syscall that is no effect at all.
     Getppid,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::ForkExec,
         Self::Unlink,
         Self::UnlinkDeep,
         Self::UnlinkDeeper,
+        Self::CreateUnlink,
         Self::Kill,
         Self::Open,
         Self::Getppid,
@@ -56,8 +59,9 @@ impl Operation {
             Self::Unlink => "unlink",
             Self::UnlinkDeep => "unlink+10",
             Self::UnlinkDeeper => "unlink+40",
+            Self::CreateUnlink => "create+unlink",
             Self::Kill => "kill",
-            Self::Open => "open",
+            Self::Open => "open+read",
             Self::Getppid => "getppid",
         }
     }
@@ -68,7 +72,16 @@ impl Operation {
             // The fork, the exec and the exit.
             Self::ForkExec => 3,
             Self::Unlink | Self::UnlinkDeep | Self::UnlinkDeeper | Self::Kill => 1,
+            Self::CreateUnlink => 2,
             Self::Open | Self::Getppid => 0,
+        }
+    }
+
+    /// The same under the floor, which has no program on what makes a file.
+    pub(crate) const fn floor_records(self) -> u64 {
+        match self {
+            Self::CreateUnlink => 1,
+            _ => self.records(),
         }
     }
 
@@ -94,7 +107,7 @@ impl Operation {
             Self::Unlink => Some(0),
             Self::UnlinkDeep => Some(10),
             Self::UnlinkDeeper => Some(40),
-            Self::ForkExec | Self::Kill | Self::Open | Self::Getppid => None,
+            Self::ForkExec | Self::CreateUnlink | Self::Kill | Self::Open | Self::Getppid => None,
         }
     }
 
@@ -144,14 +157,18 @@ impl Operation {
                     .collect::<Result<Vec<_>>>()?;
                 sliced(count, |number| Ok(unlink(names[number].as_c_str())?))
             }
+            Self::CreateUnlink => sliced(count, |_| {
+                drop(File::create_new("made")?);
+                Ok(unlink("made")?)
+            }),
             Self::Kill => {
                 let own = getpid();
                 // Ignored unless somebody asks for it.
                 sliced(count, |_| Ok(kill(own, Signal::SIGURG)?))
             }
             Self::Open => sliced(count, |_| {
-                drop(File::open("exits")?);
-                Ok(())
+                let mut byte = [0; 1];
+                Ok(File::open("exits")?.read_exact(&mut byte)?)
             }),
             Self::Getppid => sliced(count, |_| {
                 black_box(getppid());

@@ -37,44 +37,56 @@ pub(crate) fn write(report: &Report, to: &mut impl Write) -> io::Result<()> {
     )?;
     writeln!(
         to,
-        "{:10} {:9} {:>9} {:>9} {:>9} {:>9} {:>22} {:>22}",
+        "{:13} {:9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>20} {:>20} {:>20}",
         "operation",
         "place",
         "off ns",
+        "empty ns",
         "floor ns",
         "on ns",
         "observed",
+        "empty adds ns",
         "floor adds ns",
         "probes add ns"
     )?;
     for figure in &report.figures {
         writeln!(
             to,
-            "{:10} {:9} {:9.0} {:9.0} {:9.0} {:9.0} {:>22} {:>22}",
+            "{:13} {:9} {:9.0} {:9.0} {:9.0} {:9.0} {:9.0} {:>20} {:>20} {:>20}",
             figure.operation,
             figure.place,
             figure.off_ns.median,
+            figure.empty_ns.median,
             figure.floor_ns.median,
             figure.on_ns.median,
             figure.observed_ns.median,
+            spread(&figure.empty_added_ns, 0),
             spread(&figure.floor_added_ns, 0),
             spread(&figure.on_added_ns, 0),
         )?;
     }
     writeln!(
         to,
-        "\n{:10} {:9} {:>20} {:>20} {:>20} {:>20} {:>20}",
-        "operation", "place", "floor/off", "on/off", "observed/off", "on/floor", "off/off"
+        "\n{:13} {:9} {:>20} {:>20} {:>20} {:>20} {:>20} {:>20}",
+        "operation",
+        "place",
+        "floor/off",
+        "on/off",
+        "observed/off",
+        "on/empty",
+        "on/floor",
+        "off/off"
     )?;
     for figure in &report.figures {
         writeln!(
             to,
-            "{:10} {:9} {:>20} {:>20} {:>20} {:>20} {:>20}",
+            "{:13} {:9} {:>20} {:>20} {:>20} {:>20} {:>20} {:>20}",
             figure.operation,
             figure.place,
             spread(&figure.floor_to_off, 3),
             spread(&figure.on_to_off, 3),
             spread(&figure.observed_to_off, 3),
+            spread(&figure.on_to_empty, 3),
             spread(&figure.on_to_floor, 3),
             spread(&figure.off_to_off, 3),
         )?;

@@ -14,7 +14,12 @@ use journal::{
     redact::Redaction,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use observer::{Observer, probes::Probes, protocol::Watch, totals::Totals};
+use observer::{
+    Observer,
+    probes::{EmptyPrograms, Probes},
+    protocol::Watch,
+    totals::Totals,
+};
 
 use crate::{operation::Operation, place::Places, worker::Worker};
 
@@ -28,6 +33,8 @@ const POLL: Duration = Duration::from_millis(10);
 pub(crate) enum State {
     /// Nothing.
     Off,
+    /// An empty program on each hook that the probes are on.
+    Empty,
     /// The floor.
     Floor,
     /// The probes; what they record is thrown away after the block.
@@ -37,18 +44,25 @@ pub(crate) enum State {
 }
 
 impl State {
-    pub(crate) const ALL: [Self; 4] = [Self::Off, Self::Floor, Self::On, Self::Observed];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Off, Self::Empty, Self::Floor, Self::On, Self::Observed];
+
+    /// Whether what a run does is recorded.
+    const fn records(self) -> bool {
+        !matches!(self, Self::Off | Self::Empty)
+    }
 }
 
-/// The floor and the probes, loaded once.
+/// Empty programs, the floor and the probes, loaded once.
 pub(crate) struct Attachments {
+    empty: EmptyPrograms,
     floor: Probes,
     floor_records: RingBuf<MapData>,
     observer: Observer,
 }
 
 impl Attachments {
-    /// Loads both; attaches nothing.
+    /// Loads all; attaches nothing.
     ///
     /// # Errors
     ///
@@ -68,7 +82,8 @@ impl Attachments {
         let mut slots: HashMap<_, u64, u32> = slots.try_into()?;
         slots.insert(places.run.cgroup().id(), 0, 0)?;
         let records = floor.object.take_map("RECORDS").context("the floor has RECORDS")?;
-        Ok(Self { floor, floor_records: records.try_into()?, observer })
+        let empty = EmptyPrograms::load(&observer.probes).context("cannot load empty programs")?;
+        Ok(Self { empty, floor, floor_records: records.try_into()?, observer })
     }
 
     /// The set of both.
@@ -87,10 +102,12 @@ impl Attachments {
     ///
     /// When the kernel refuses.
     pub(crate) fn enter(&mut self, state: State) -> Result<()> {
+        self.empty.pause();
         self.floor.pause();
         self.observer.probes.pause();
         match state {
             State::Off => {}
+            State::Empty => self.empty.resume()?,
             State::Floor => self.floor.resume()?,
             State::On | State::Observed => {
                 self.heartbeat()?;
@@ -127,7 +144,7 @@ impl Attachments {
         }
         let nanoseconds = worker.answer()?;
         records += match state {
-            State::Off => 0,
+            State::Off | State::Empty => 0,
             State::Floor => count_records(&mut self.floor_records)?,
             State::On => {
                 let rings = &mut self.observer.rings;
@@ -135,7 +152,12 @@ impl Attachments {
             }
             State::Observed => self.read_all()?,
         };
-        let due = if in_a_run && state != State::Off { operation.records() * count } else { 0 };
+        let per_operation = match state {
+            // It has programs where something goes, and none where something comes.
+            State::Floor => operation.floor_records(),
+            _ => operation.records(),
+        };
+        let due = if in_a_run && state.records() { per_operation * count } else { 0 };
         if records != due {
             bail!("{count} {} in {state:?} left {records} records, not {due}", operation.name());
         }

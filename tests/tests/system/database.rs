@@ -5,7 +5,7 @@ use std::{
     net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
 };
 
 use journal::Verb;
@@ -128,7 +128,7 @@ impl Postgres {
             command
         };
         let made = as_postgres("initdb").args(["--auth=trust", "-D"]).arg(&data).status();
-        made.ok().filter(|status| status.success())?;
+        made.ok().filter(ExitStatus::success)?;
         let server = as_postgres("postgres")
             .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
             .args(["-p", &port.to_string(), "-D"])
