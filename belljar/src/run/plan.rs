@@ -177,6 +177,11 @@ fn agent(arguments: &RunArgs, scenario: &Scenario) -> Result<Agent, Failure> {
     if let Some((program, rest)) = arguments.command.split_first() {
         return Ok(Agent::Command { program: program.clone(), arguments: rest.to_vec() });
     }
+    if arguments.model.model.is_some() {
+        let message = "--model gives a wrapped command its model: put the command behind --, or name \
+                       a model as the agent with --agent llm:PROVIDER/MODEL";
+        return Err(Failure::new(Exit::Usage, anyhow!(message)));
+    }
     let Some(agent) = &arguments.agent else {
         let message = "no agent: name one with --agent organism:NAME or llm:PROVIDER/MODEL, or put \
                        a command behind --";
@@ -206,11 +211,6 @@ fn agent(arguments: &RunArgs, scenario: &Scenario) -> Result<Agent, Failure> {
 /// The model that a wrapped command is given, if any.
 fn served(arguments: &RunArgs) -> Result<Option<Served>, Failure> {
     let Some(spelled) = &arguments.model.model else { return Ok(None) };
-    if arguments.command.is_empty() {
-        let message = "--model gives a wrapped command its model: put the command behind --, or name \
-                       a model as the agent with --agent llm:PROVIDER/MODEL";
-        return Err(Failure::new(Exit::Usage, anyhow!(message)));
-    }
     Served::read(spelled, arguments).map(Some)
 }
 

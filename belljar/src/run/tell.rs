@@ -57,7 +57,9 @@ pub(crate) fn tell(
     Ok(ExitCode::from(code))
 }
 
-/// The code of a run whose output was not delivered: 0 would say that all is well.
+/// The code of a run whose output was not delivered: 0, or that a command's time was over, would say that
+/// all else is well.
 fn undelivered(code: u8) -> u8 {
-    if code == 0 { Exit::Io as u8 } else { code }
+    let reads_well = code == 0 || code == Exit::TimedOut as u8;
+    if reads_well { Exit::Io as u8 } else { code }
 }

@@ -190,7 +190,9 @@ fn no_answer_in_time_means_no_and_the_call_goes_on() {
         for (seconds, why) in [("0", "nobody was to be asked"), ("1", "within 1 s")] {
             let acts = connects(&world, &address, 1);
             let ended = answered(&world, run(&world, &address, &["--ask-seconds", seconds], acts));
-            fs::remove_file(world.path("marks/go1")).expect("root may");
+            for mark in ["marks/go1", "marks/done"] {
+                fs::remove_file(world.path(mark)).expect("it was made");
+            }
             assert_eq!(outcomes(&ended, "touch"), ["ok"], "{}", ended.stderr);
             let record = ended.record();
             let answers = events(&record, "answer");
@@ -294,7 +296,8 @@ fn an_approval_that_opens_nothing_says_so() {
             asked(&world, &run, 2);
             approve(&world, &[&run, "2", "--kill"]).assert_code(0);
             let ended = running.finish();
-            ended.assert_code(137);
+            // Nobody could grant it here, so what was tried again is overreach.
+            ended.assert_code(80);
             assert!(file.exists());
         }
     });

@@ -35,7 +35,7 @@ fn a_run_that_requires_prevention_starts_only_where_everything_denied_is_prevent
             ended.assert_code(0);
             assert!(ran.exists());
         } else {
-            ended.assert_code(69).assert_stderr("chmod, chown on");
+            ended.assert_code(69).assert_stderr("chmod, chown, times, setxattr on");
             assert!(!ran.exists());
             assert!(!ended.out.exists(), "a refused start left a run directory");
             assert!(!ended.stderr.contains("\\x0a"), "{}", ended.stderr);

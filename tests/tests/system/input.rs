@@ -31,7 +31,7 @@ fn names_that_nobody_has_are_told_with_the_nearest_one_before_anything_starts() 
     let run = |words: &[&str], code, texts: &[&str]| refused(&world, words, code, texts);
     run(&["--scenario", "thruput", "--", "true"], 64, &["thruput", "throughput"]);
     run(&["--agent", "organism:honst"], 64, &["honst", "honest"]);
-    run(&["--agent", "organism:nope"], 64, &["nope", "greedy-killer", "honest"]);
+    run(&["--agent", "organism:nope"], 64, &["nope", "belljar organism list"]);
     run(&["--agent", "robot:x"], 64, &["robot:x", "organism:NAME"]);
     run(&["--tier", "9", "--", "true"], 64, &["no tier 9", "0 (work) to 5"]);
     run(&["--mode", "enforced", "--", "true"], 64, &["enforced", "enforce"]);

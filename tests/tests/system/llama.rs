@@ -104,7 +104,7 @@ fn a_wrapped_agent_of_either_provider_has_a_model_behind_llama_cpp() {
             Ok(python) => python,
             Err(why) => return skip(&format!("the package `{provider}` cannot be had: {why}")),
         };
-        let file = world.file(format!("{provider}.py"));
+        let file = world.file(format!("asks-{provider}.py"));
         fs::write(&file, agent).expect("the world is writable");
         let (url, name) = match provider {
             "openai" => (llama.url(), "choices"),
