@@ -102,6 +102,7 @@ pub(crate) fn decide(slot: u32, file: Address) -> i32 {
     };
     syscall::flush(scratch);
     let judgement = fill(scratch, slot, file);
+    let judgement = verdict::admit(&mut scratch.record, judgement);
     syscall::finish(scratch, judgement);
     judgement.answer()
 }

@@ -113,6 +113,7 @@ fn decide(earlier: i32, other: Address) -> i32 {
     };
     syscall::flush(scratch);
     let judgement = fill(scratch, slot, other);
+    let judgement = verdict::admit(&mut scratch.record, judgement);
     syscall::finish(scratch, judgement);
     judgement.answer()
 }
