@@ -203,7 +203,7 @@ fn a_database_server_is_asked_at_its_tier_and_out_of_reach_below() {
     assert!(told[2].1.contains("does not exist"), "{told:?}");
     let connects: Vec<_> = record.effects.iter().filter(|it| it.verb == Verb::Connect).collect();
     for call in [1, 2, 3] {
-        let own = |it: &&&journal::Effect| it.call == Some(call) && it.object.label == "data";
+        let own = |it: &&&Effect| it.call == Some(call) && it.object.label == "data";
         assert!(connects.iter().any(|it| own(&it)), "{connects:?}");
     }
 
