@@ -15,7 +15,8 @@ use crate::{
 
 /// What misses a privilege exits with.
 const NEEDS_PRIVILEGE: u8 = 77;
-/// How long a machine may take beyond the measuring: it boots, verifies the probes twice, and loads an empty program for each.
+/// How long a machine may take beyond the measuring: it boots, verifies the probes twice, and loads an empty
+/// program for each.
 const BEYOND: u64 = 480;
 
 #[derive(clap::Args)]
