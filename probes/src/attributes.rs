@@ -20,9 +20,7 @@ use crate::{
     arguments,
     kernel::{self, Address, Unknown, load_u64, read_u64},
     maps::offset,
-    open, path, scratch,
-    scratch::stage,
-    verdict,
+    open, path, verdict,
 };
 
 #[inline(always)]
@@ -63,17 +61,9 @@ pub(crate) fn path_chown(ctx: LsmContext) -> i32 {
     path::decide::<Unknown>(ctx.arg(3), Verb::Chown, ids, || dentry(ctx.arg(0)))
 }
 
-/// What a hook on a dentry does. A file system above another asks once more for what lies below; what
-/// was asked for is judged already.
 #[inline(always)]
 fn decide(earlier: i32, verb: Verb, dentry: *const u8) -> i32 {
-    let is_judged = |scratch: &mut scratch::Scratch| {
-        scratch.stage == stage::PENDING && scratch.record.verb.number() == verb.number()
-    };
-    if earlier != 0 || scratch::existing().is_some_and(is_judged) {
-        return verdict::pass_on(earlier);
-    }
-    path::decide::<Unknown>(0, verb, [0; 2], || dentry as u64)
+    path::decide::<Unknown>(earlier, verb, [0; 2], || dentry as u64)
 }
 
 /// Fires for permission bits, owners and sizes too, which other hooks have judged.

@@ -23,7 +23,7 @@ use tests::{
 const ON_THE_HOST: &str = "how a model is asked depends on no kernel: tried on the host alone";
 
 /// What the server wants and the sandbox must never see.
-const KEY: &str = "sk-the-key-that-stays-outside";
+pub(crate) const KEY: &str = "sk-the-key-that-stays-outside";
 
 fn model(world: &World, server: &ModelServer) -> Invocation {
     Invocation::run(world, "run")
@@ -156,7 +156,7 @@ fn assert_model_on_record(record: &tests::record::Record, server: &ModelServer) 
 }
 
 /// The server got the key; the run directory, and with it all that the calls could read, did not.
-fn assert_key_outside(out: &Path, server: &ModelServer) {
+pub(crate) fn assert_key_outside(out: &Path, server: &ModelServer) {
     for (headers, body) in server.requests() {
         assert!(headers.contains(KEY));
         assert!(!body.to_string().contains(KEY));

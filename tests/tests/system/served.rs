@@ -1,6 +1,6 @@
 //! A wrapped command that is given a model: through the proxy, with the key outside.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use journal::Verb;
 use serde_json::{Value, json};
@@ -14,10 +14,9 @@ use tests::{
     world::World,
 };
 
-const ON_THE_HOST: &str = "how a model is asked depends on no kernel: tried on the host alone";
+use crate::model::{KEY, assert_key_outside};
 
-/// What the server wants and the sandbox must never see.
-const KEY: &str = "sk-the-key-that-stays-outside";
+const ON_THE_HOST: &str = "how a model is asked depends on no kernel: tried on the host alone";
 
 /// An agent as people write them: it knows nothing of where it runs.
 const AGENT: &str = r#"
@@ -142,18 +141,6 @@ fn assert_way(record: &Record) {
     for connect in connects {
         assert_eq!(connect.object.address, proxy);
         assert_eq!((connect.object.label.as_str(), connect.call), ("workspace", Some(1)));
-    }
-}
-
-fn assert_key_outside(out: &Path, server: &ModelServer) {
-    for (headers, body) in server.requests() {
-        assert!(headers.contains(KEY));
-        assert!(!body.to_string().contains(KEY));
-    }
-    for entry in fs::read_dir(out).expect("the run directory is there") {
-        let path = entry.expect("the run directory can be listed").path();
-        let bytes = fs::read(&path).expect("the run directory is ours");
-        assert!(!String::from_utf8_lossy(&bytes).contains(KEY), "{}", path.display());
     }
 }
 
