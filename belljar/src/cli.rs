@@ -69,6 +69,8 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Observer,
     #[command(hide = true)]
+    Canary { file: PathBuf },
+    #[command(hide = true)]
     Component {
         name: String,
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -7,10 +7,14 @@ use crate::{label::LabelId, verb::MAX_VERBS};
 
 /// How many runs can be watched at a time.
 pub const MAX_RUNS: usize = 64;
+/// The slot of the observer's canary, which to the probes is one more run.
+pub const CANARY_SLOT: u32 = MAX_RUNS as u32;
+/// How many slots there are.
+pub const MAX_SLOTS: usize = MAX_RUNS + 1;
 /// Bytes of one policy table: one verdict for each verb and label.
 pub const TABLE_BYTES: usize = MAX_VERBS * LabelId::COUNT;
-/// Two tables for each run: one in force, one to write the next policy into.
-pub const MAX_TABLES: usize = MAX_RUNS * 2;
+/// Two tables for each slot: one in force, one to write the next policy into.
+pub const MAX_TABLES: usize = MAX_SLOTS * 2;
 
 /// Where a verb's and label's verdict lies in a table.
 #[must_use]

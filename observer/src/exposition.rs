@@ -12,6 +12,7 @@ use prometheus::{
 };
 
 use crate::{
+    canary::CanaryResult,
     metrics::{Metrics, help},
     totals::Totals,
 };
@@ -54,6 +55,7 @@ pub struct Exposition {
     watched: IntGauge,
     free: IntGauge,
     ended: IntCounterVec,
+    canary: IntCounterVec,
     age: Gauge,
     beat: Mutex<Instant>,
     runs: Mutex<Runs>,
@@ -94,17 +96,23 @@ impl Exposition {
         // A clock before 1970 is no worse than another wrong one.
         let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         gauge("belljar_observer_start_timestamp_seconds").set(start.as_secs_f64());
-        let ended = IntCounterVec::new(options("belljar_runs_ended_total"), &["evidence"])
-            .expect("a valid metric");
-        registry.register(Box::new(ended.clone())).expect("registered once");
-        for end in End::ALL {
-            ended.with_label_values(&[end.name()]);
-        }
+        let counters = |name: &str, label: &str, values: &[&str]| {
+            let counters = IntCounterVec::new(options(name), &[label]).expect("a valid metric");
+            registry.register(Box::new(counters.clone())).expect("registered once");
+            for value in values {
+                counters.with_label_values(&[*value]);
+            }
+            counters
+        };
+        let ended = counters("belljar_runs_ended_total", "evidence", &End::ALL.map(End::name));
+        let results = CanaryResult::ALL.map(CanaryResult::name);
+        let canary = counters("belljar_canary_acts_total", "result", &results);
         Self {
             totals: Totals::new(),
             watched: count("belljar_runs"),
             free: count("belljar_run_slots_free"),
             ended,
+            canary,
             age: gauge("belljar_observer_heartbeat_age_seconds"),
             beat: Mutex::new(Instant::now()),
             runs: Mutex::default(),
@@ -140,6 +148,11 @@ impl Exposition {
     pub fn beat(&self, free: usize) {
         *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.free.set(i64::try_from(free).unwrap_or(i64::MAX));
+    }
+
+    /// Counts an act of the canary's.
+    pub fn tried(&self, result: CanaryResult) {
+        self.canary.with_label_values(&[result.name()]).inc();
     }
 
     /// Serves a run from now on.

@@ -164,6 +164,16 @@ impl KernelMaps {
         self.slots.insert(cgroup, OVERSIGHT_SLOT, 0).map_err(failed("RUN_SLOTS"))
     }
 
+    /// Forgets the processes that watch, until they are named again.
+    ///
+    /// # Errors
+    ///
+    /// When the map refuses.
+    pub(crate) fn forget_oversight(&mut self) -> Result<(), MapsError> {
+        let Some(Oversight { cgroup, .. }) = self.oversight.take() else { return Ok(()) };
+        self.forget_tasks(|task| task.leaf == cgroup)
+    }
+
     /// Follows who has come to oversight's cgroup and who has left it: a process that left would
     /// hand its place on to whoever gets its number.
     ///

@@ -8,6 +8,7 @@
 
 pub mod btf;
 mod caller;
+pub mod canary;
 pub mod client;
 mod control;
 mod epochs;

@@ -86,6 +86,12 @@ pub const REFERENCE: &[(&str, &str, &str, &str)] = &[
         "",
         "How long ago the observer last looked after its runs, by a clock that nobody sets, seconds.",
     ),
+    (
+        "belljar_canary_acts_total",
+        "counter",
+        "result",
+        "Acts of the observer's own that the hooks must refuse, or the probes record where no hook decides, by what came of them: `held`, or `escaped`, `unrecorded` or `unanswered`, which end every run as invalid.",
+    ),
     ("belljar_runs", "gauge", "", "Runs that are watched now."),
     ("belljar_run_slots_free", "gauge", "", "Runs that could be watched besides."),
     (

@@ -3,18 +3,21 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use ebpf_common::{
-    maps::MAX_RUNS,
-    record::{RecordError, decode},
+    maps::{CANARY_SLOT, MAX_RUNS},
+    record::{Decoded, RecordError, decode},
 };
 use journal::{evidence::Evidence, manifest::ProbeSet, writer::WriteError};
 
 use crate::{
+    canary::{Canary, CanaryError, CanaryResult},
     kernel_maps::{KernelMaps, MapsError, Rings},
     probes::{LoadError, Probes},
     protocol::Watch,
@@ -27,6 +30,9 @@ use crate::{
 /// the heartbeat.
 const BATCH: usize = 4096;
 
+/// How long is waited between looks at the canary before a run begins.
+const PROOF_LOOK: Duration = Duration::from_millis(1);
+
 /// The probes, and every run that they watch, by slot.
 pub struct Observer {
     /// The probes, alive as long as this is.
@@ -35,8 +41,16 @@ pub struct Observer {
     pub rings: Rings,
     maps: Rc<RefCell<KernelMaps>>,
     level: u32,
+    cgroups: PathBuf,
     runs: BTreeMap<u32, Watching>,
     free: BTreeSet<u32>,
+    canary: Option<Canary>,
+    /// Whether the probes are detached, as no run is watched.
+    rests: bool,
+    /// Runs whose journal cannot be written, until somebody asks.
+    failed: Vec<(u32, WriteError)>,
+    /// Whether the ring buffers were empty when they were last read.
+    has_read_all: bool,
 }
 
 /// Why no runs can be watched.
@@ -48,6 +62,9 @@ pub enum ObserverError {
     /// The kernel's maps refused.
     #[error(transparent)]
     Maps(#[from] MapsError),
+    /// No canary.
+    #[error(transparent)]
+    Canary(#[from] CanaryError),
 }
 
 impl Observer {
@@ -76,9 +93,72 @@ impl Observer {
             rings,
             maps: Rc::new(RefCell::new(maps)),
             level,
+            cgroups: cgroups.to_owned(),
             runs: BTreeMap::new(),
             free: slots.collect(),
+            canary: None,
+            rests: false,
+            failed: Vec::new(),
+            has_read_all: false,
         })
+    }
+
+    /// Keeps a canary from now on, if there is none yet, and waits until it has shown that the hooks
+    /// fire; gives what it has shown.
+    ///
+    /// # Errors
+    ///
+    /// When the canary cannot be set up.
+    pub(crate) fn prove_hooks(&mut self) -> Result<CanaryResult, ObserverError> {
+        self.wake()?;
+        match &mut self.canary {
+            Some(canary) => canary.hasten(),
+            empty => *empty = Some(Canary::start(&self.cgroups, self.probes.set, &self.maps)?),
+        }
+        loop {
+            self.read();
+            if let Some(result) = self.try_hooks()? {
+                return Ok(result);
+            }
+            thread::sleep(PROOF_LOOK);
+        }
+    }
+
+    /// Lets the canary go on, between two readings; gives what came of its act, if one has ended.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel's maps refuse.
+    pub(crate) fn try_hooks(&mut self) -> Result<Option<CanaryResult>, MapsError> {
+        match &mut self.canary {
+            Some(canary) if !self.rests => canary.go_on(self.has_read_all),
+            _ => Ok(None),
+        }
+    }
+
+    /// Lets the probes rest where no run is watched and they cost the whole host: a program on each end
+    /// of a system call slows down every one of every process.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel or a map refuses.
+    pub(crate) fn rest_if_idle(&mut self) -> Result<(), ObserverError> {
+        let is_costly = self.probes.set == ProbeSet::Tracepoint;
+        if is_costly && !self.rests && self.runs.is_empty() {
+            self.probes.pause()?;
+            // Nobody follows who comes and goes until the next run.
+            self.maps.borrow_mut().forget_oversight()?;
+            self.rests = true;
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self) -> Result<(), LoadError> {
+        if self.rests {
+            self.probes.resume()?;
+            self.rests = false;
+        }
+        Ok(())
     }
 
     /// How many runs it could watch besides.
@@ -129,12 +209,12 @@ impl Observer {
     }
 
     /// Reads from the ring buffers, at most a batch of effects, and journals it; gives how many that
-    /// were, and the runs whose journal cannot be written.
+    /// were.
     ///
     /// Violations are read first, so that responses come at once, and journaled after the effects
     /// that came before them: those may name the programs that the violations are of.
-    pub fn read(&mut self) -> (u64, Vec<(u32, WriteError)>) {
-        let Self { rings, runs, .. } = self;
+    pub fn read(&mut self) -> u64 {
+        let Self { rings, runs, canary, failed, .. } = self;
         let mut violations = Vec::new();
         while let Some(item) = rings.violations.next() {
             match decode(&item) {
@@ -142,15 +222,19 @@ impl Observer {
                     if let Some(run) = kept(runs, decoded.record.slot) {
                         run.keeper.foresee(&decoded);
                     }
+                    note_canary(canary, &decoded);
                 }
                 Err(error) => note_unreadable(runs, &error),
             }
             violations.push(item.to_vec());
         }
         let mut count = violations.len() as u64;
-        let mut failed = Vec::new();
+        self.has_read_all = false;
         for _ in 0..BATCH {
-            let Some(item) = rings.effects.next() else { break };
+            let Some(item) = rings.effects.next() else {
+                self.has_read_all = true;
+                break;
+            };
             count += 1;
             match decode(&item) {
                 Ok(decoded) => {
@@ -159,6 +243,7 @@ impl Observer {
                     {
                         failed.push((decoded.record.slot, error));
                     }
+                    note_canary(canary, &decoded);
                 }
                 Err(error) => note_unreadable(runs, &error),
             }
@@ -171,7 +256,12 @@ impl Observer {
                 failed.push((decoded.record.slot, error));
             }
         }
-        (count, failed)
+        count
+    }
+
+    /// The runs whose journal could not be written since this was asked last.
+    pub fn failed(&mut self) -> Vec<(u32, WriteError)> {
+        std::mem::take(&mut self.failed)
     }
 
     /// Gives account of a run whose end has begun, when its last effects are in; then its slot is
@@ -229,6 +319,12 @@ fn kept(runs: &mut BTreeMap<u32, Watching>, slot: u32) -> Option<&mut Watching> 
     runs.get_mut(&slot).filter(|run| !run.given_up)
 }
 
+fn note_canary(canary: &mut Option<Canary>, decoded: &Decoded<'_>) {
+    if let Some(canary) = canary.as_mut().filter(|_| decoded.record.slot == CANARY_SLOT) {
+        canary.record(decoded.record.outcome);
+    }
+}
+
 /// A record that nobody can read may be anybody's.
 fn note_unreadable(runs: &mut BTreeMap<u32, Watching>, error: &RecordError) {
     for run in runs.values_mut() {
@@ -241,6 +337,7 @@ impl From<ObserverError> for WatchError {
         match error {
             ObserverError::Load(error) => Self::Load(error),
             ObserverError::Maps(error) => Self::Maps(error),
+            ObserverError::Canary(error) => Self::Canary(error),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     os::fd::{AsFd as _, AsRawFd as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use aya::{
@@ -263,12 +263,16 @@ pub struct Probes {
     pub reason: Option<String>,
     programs: Vec<&'static (&'static str, Hook)>,
     links: Vec<Attached>,
+    /// The links of the programs on the cgroup of all runs.
+    addresses: Vec<Attached>,
+    /// Where links are pinned, if they are.
+    pins: Option<PathBuf>,
 }
 
 /// A program that runs as long as this is held, or as long as its pin stands.
 enum Attached {
     Held(FdLink),
-    Pinned(#[expect(dead_code, reason = "held for its drop")] PinnedLink),
+    Pinned(PinnedLink),
 }
 
 /// The kernel's field offsets.
@@ -347,7 +351,15 @@ impl Probes {
                 }
             }
         }
-        let mut probes = Self { object, set, reason: None, programs: loaded, links: Vec::new() };
+        let mut probes = Self {
+            object,
+            set,
+            reason: None,
+            programs: loaded,
+            links: Vec::new(),
+            addresses: Vec::new(),
+            pins: None,
+        };
         probes.attach()?;
         Ok(probes)
     }
@@ -361,33 +373,51 @@ impl Probes {
         Ok(())
     }
 
-    /// Pins every link, so that the programs go on when the observer dies. The pins are named by
-    /// number: nothing in their names tells an agent what they are.
+    /// Detaches every program of the set, and leaves them and their maps loaded. Those on the cgroup of
+    /// all runs stay: nobody else meets them.
+    ///
+    /// # Errors
+    ///
+    /// When a pin cannot be removed: its program goes on.
+    pub fn pause(&mut self) -> Result<(), LoadError> {
+        let mut paused = Ok(());
+        for link in self.links.drain(..) {
+            if let Attached::Pinned(pin) = link
+                && let Err(error) = pin.unpin()
+            {
+                paused = Err(pin_failed("a program", Path::new("its place"), error.into()));
+            }
+        }
+        paused
+    }
+
+    /// Attaches every program again, and pins it where it was pinned.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn resume(&mut self) -> Result<(), LoadError> {
+        self.pause()?;
+        self.attach()?;
+        self.pin_links()
+    }
+
+    /// Pins every link, so that the programs go on when the observer dies.
     ///
     /// # Errors
     ///
     /// When the BPF file system is not there or refuses.
     pub fn pin(&mut self, directory: &Path) -> Result<(), LoadError> {
-        let failed =
-            |program: usize, source: Box<dyn std::error::Error + Send + Sync>| LoadError::Pin {
-                program: program.to_string(),
-                directory: directory.display().to_string(),
-                source,
-            };
-        fs::create_dir_all(directory).map_err(|error| failed(0, error.into()))?;
-        let links = std::mem::take(&mut self.links);
-        for (number, link) in links.into_iter().enumerate() {
-            let pinned = match link {
-                Attached::Held(link) => {
-                    let path = directory.join(number.to_string());
-                    let link = link.pin(path).map_err(|error| failed(number, error.into()))?;
-                    Attached::Pinned(link)
-                }
-                pinned @ Attached::Pinned(_) => pinned,
-            };
-            self.links.push(pinned);
-        }
-        Ok(())
+        fs::create_dir_all(directory)
+            .map_err(|error| pin_failed("any program", directory, error.into()))?;
+        self.pins = Some(directory.to_owned());
+        self.pin_links()
+    }
+
+    fn pin_links(&mut self) -> Result<(), LoadError> {
+        let Some(directory) = &self.pins else { return Ok(()) };
+        pin_each(&mut self.addresses, directory, 0)?;
+        pin_each(&mut self.links, directory, self.addresses.len())
     }
 
     /// How often the kernel skipped a program because it was running already on the same CPU, by
@@ -406,6 +436,32 @@ impl Probes {
             .filter(|&(_, times)| times > 0)
             .collect()
     }
+}
+
+/// Pins what is not pinned yet. The pins are named by number, from `first` on: nothing in their names
+/// tells an agent what they are.
+fn pin_each(links: &mut Vec<Attached>, directory: &Path, first: usize) -> Result<(), LoadError> {
+    for (number, link) in (first..).zip(std::mem::take(links)) {
+        let pinned = match link {
+            Attached::Held(link) => {
+                let pinned = link.pin(directory.join(number.to_string()));
+                let failed = |error| pin_failed(&number.to_string(), directory, Box::new(error));
+                Attached::Pinned(pinned.map_err(failed)?)
+            }
+            pinned @ Attached::Pinned(_) => pinned,
+        };
+        links.push(pinned);
+    }
+    Ok(())
+}
+
+fn pin_failed(
+    program: &str,
+    directory: &Path,
+    source: Box<dyn std::error::Error + Send + Sync>,
+) -> LoadError {
+    let (program, directory) = (program.to_owned(), directory.display().to_string());
+    LoadError::Pin { program, directory, source }
 }
 
 fn program<'a>(object: &'a mut Ebpf, name: &str) -> &'a mut Program {

@@ -24,7 +24,7 @@ use crate::{
     exposition::{End, Exposition},
     gate::Gate,
     http,
-    observer::Observer,
+    observer::{Observer, ObserverError},
     protocol::{Answer, Watch},
     session::Session,
     totals::Judgement,
@@ -47,6 +47,12 @@ pub enum ServeError {
     /// The kernel's maps refuse.
     #[error("cannot reach the probes")]
     Maps(#[from] crate::kernel_maps::MapsError),
+    /// The canary says that the hooks cannot be relied on.
+    #[error("{0}")]
+    Hooks(&'static str),
+    /// The canary cannot be set up.
+    #[error(transparent)]
+    Observer(#[from] ObserverError),
     /// What is due now and then could not be done.
     #[error("cannot keep the watch: {0}")]
     Watch(String),
@@ -168,6 +174,11 @@ impl Served<'_> {
             self.exposition.describe(observer.probes.set.name());
             self.observer = Some(observer);
         }
+        let result = self.observer().prove_hooks()?;
+        self.exposition.tried(result);
+        if let Some(alarm) = result.alarm() {
+            return Err(WatchError::Hooks(alarm));
+        }
         let totals = Arc::clone(self.exposition.totals());
         let slot = self.observer().watch(request, &totals)?;
         let metrics = Arc::clone(&self.observer().run(slot).metrics);
@@ -245,14 +256,19 @@ impl Resident {
     ///
     /// # Errors
     ///
-    /// When the address is taken.
+    /// When the address is taken, or the hooks do not fire.
     pub fn new(
-        observer: Observer,
+        mut observer: Observer,
         gate: Gate,
         metrics: Option<SocketAddr>,
     ) -> Result<Self, ServeError> {
         let exposition = Arc::new(Exposition::new());
         exposition.describe(observer.probes.set.name());
+        let result = observer.prove_hooks()?;
+        exposition.tried(result);
+        if let Some(alarm) = result.alarm() {
+            return Err(ServeError::Hooks(alarm));
+        }
         exposition.beat(observer.free());
         let address = metrics
             .map(|address| {
@@ -316,6 +332,7 @@ impl Serving<'_> {
             }
             // What was just read may not have been all.
             rest = if self.read() > 0 { Duration::ZERO } else { POLL };
+            self.try_hooks()?;
             if beat.elapsed() >= HEARTBEAT {
                 beat = Instant::now();
                 self.heartbeat()?;
@@ -393,11 +410,26 @@ impl Serving<'_> {
 
     fn read(&mut self) -> u64 {
         let Some(observer) = &mut self.served.observer else { return 0 };
-        let (count, failed) = observer.read();
-        for (slot, error) in failed {
+        let count = observer.read();
+        for (slot, error) in observer.failed() {
             self.fail(slot, error.into());
         }
         count
+    }
+
+    /// Lets the canary go on. When it says that the hooks cannot be relied on, the runs stand still, and
+    /// are invalid.
+    fn try_hooks(&mut self) -> Result<(), ServeError> {
+        let Some(observer) = &mut self.served.observer else { return Ok(()) };
+        let Some(result) = observer.try_hooks()? else { return Ok(()) };
+        self.served.exposition.tried(result);
+        if let Some(alarm) = result.alarm() {
+            tracing::error!("{alarm}");
+            for session in self.sessions.iter_mut().filter(|session| session.slot().is_some()) {
+                session.fail(ServeError::Hooks(alarm), &mut self.served);
+            }
+        }
+        Ok(())
     }
 
     fn heartbeat(&mut self) -> Result<(), ServeError> {
@@ -409,6 +441,9 @@ impl Serving<'_> {
         }
         for session in &mut self.sessions {
             session.tidy(&mut self.served);
+        }
+        if self.door.is_some() {
+            self.served.observer().rest_if_idle()?;
         }
         Ok(())
     }

@@ -261,7 +261,10 @@ fn refusal(error: &WatchError) -> Answer {
         return Answer::Unfit { reason: reason.clone() };
     }
     let fault = match error {
-        WatchError::Load(_) | WatchError::Maps(_) => Fault::Kernel,
+        WatchError::Load(_)
+        | WatchError::Maps(_)
+        | WatchError::Canary(_)
+        | WatchError::Hooks(_) => Fault::Kernel,
         WatchError::Metrics { .. } => Fault::Address,
         _ => Fault::Request,
     };

@@ -24,6 +24,7 @@ use nix::time::{ClockId, clock_gettime};
 use policy::{AddressPattern, Compiled, LabelledRoot, PathLabels, Protocol};
 
 use crate::{
+    canary::CanaryError,
     interpret::{Interpreter, Owner},
     keeper::Keeper,
     kernel_maps::{KernelMaps, MapsError},
@@ -51,6 +52,12 @@ pub enum WatchError {
     /// The request makes no sense.
     #[error("the run cannot be watched: {0}")]
     Request(String),
+    /// No canary.
+    #[error(transparent)]
+    Canary(#[from] CanaryError),
+    /// The canary says that the hooks cannot be relied on.
+    #[error("{0}")]
+    Hooks(&'static str),
     /// A labelled root cannot be opened.
     #[error("cannot label {}", path.display())]
     Root {

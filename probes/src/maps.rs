@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use ebpf_common::{
     address::AddressKey,
-    maps::{Dropped, FileKey, LeafState, MAX_RUNS, MAX_TABLES, RunState, Table, TaskState},
+    maps::{Dropped, FileKey, LeafState, MAX_SLOTS, MAX_TABLES, RunState, Table, TaskState},
     opening::{MAX_OPENINGS, OpeningKey},
 };
 
@@ -18,15 +18,15 @@ const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;
 
 /// Run slot by the cgroup id at the run's level.
 #[btf_map]
-pub(crate) static RUN_SLOTS: HashMap<u64, u32, { MAX_RUNS + 1 }> = HashMap::new();
+pub(crate) static RUN_SLOTS: HashMap<u64, u32, { MAX_SLOTS + 1 }> = HashMap::new();
 
 /// State of each run, by slot.
 #[btf_map]
-pub(crate) static RUNS: Array<RunState, MAX_RUNS> = Array::new();
+pub(crate) static RUNS: Array<RunState, MAX_SLOTS> = Array::new();
 
 /// Sequence number of each run's next effect, so also the number of effects emitted, by slot.
 #[btf_map]
-pub(crate) static NEXT_SEQ: Array<u64, MAX_RUNS> = Array::new();
+pub(crate) static NEXT_SEQ: Array<u64, MAX_SLOTS> = Array::new();
 
 /// Policy tables, two a run.
 #[btf_map]
@@ -34,7 +34,7 @@ pub(crate) static TABLES: Array<Table, MAX_TABLES> = Array::new();
 
 /// Lost effects, by slot.
 #[btf_map]
-pub(crate) static DROPPED: Array<Dropped, MAX_RUNS> = Array::new();
+pub(crate) static DROPPED: Array<Dropped, MAX_SLOTS> = Array::new();
 
 /// Labelled roots.
 #[btf_map]

@@ -52,6 +52,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Approve(arguments) => approve::approve(&arguments)?,
         Command::Reap => reap()?,
         Command::Observer => observer()?,
+        Command::Canary { file } => observer::canary::perform(&file).or_exit(Exit::Io)?,
         Command::Reference { page } => out!("{}", reference::page(&page)?),
     }
     Ok(ExitCode::SUCCESS)

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use observer::{Event, Observer, ObserverError, Resident, gate::Gate};
+use observer::{Event, Observer, ObserverError, Resident, ServeError, gate::Gate};
 use sandbox::{Belljar, CgroupMount};
 
 use crate::{
@@ -42,7 +42,7 @@ pub(crate) fn watch(arguments: &WatchArgs) -> Result<(), Failure> {
         run::remove_pins(&name);
         let exit = match error {
             ObserverError::Load(_) => Exit::Unavailable,
-            ObserverError::Maps(_) => Exit::Software,
+            ObserverError::Maps(_) | ObserverError::Canary(_) => Exit::Software,
         };
         Failure::new(exit, error)
     })?;
@@ -52,7 +52,11 @@ pub(crate) fn watch(arguments: &WatchArgs) -> Result<(), Failure> {
         Ok(resident) => resident,
         Err(error) => {
             run::remove_pins(&name);
-            return Err(Failure::new(Exit::CannotCreate, error));
+            let exit = match error {
+                ServeError::Hooks(_) | ServeError::Observer(_) => Exit::Unavailable,
+                _ => Exit::CannotCreate,
+            };
+            return Err(Failure::new(exit, error));
         }
     };
     say(&told);

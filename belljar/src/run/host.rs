@@ -108,6 +108,7 @@ pub(crate) fn reap_stale(belljar: &Belljar) -> Vec<String> {
             Err(error) => tracing::warn!(run = name, %error, "cannot remove what a run has left"),
         }
     }
+    belljar.remove_leftovers();
     // Also of runs whose cgroup is gone: the host may have been started anew since.
     let removed = Stages::open().and_then(|stages| {
         for stage in stages.stale()? {

@@ -31,7 +31,7 @@ impl Probes {
             .map_err(|source| LoadError::Cgroup { path: cgroups.display().to_string(), source })?;
         for name in PROGRAMS {
             let link = self.attach_address(name, &cgroup).map_err(refused(name))?;
-            self.links.push(Attached::Held(link));
+            self.addresses.push(Attached::Held(link));
         }
         Ok(())
     }

@@ -45,21 +45,6 @@ impl Probes {
         };
         Self::load_set(set, programs, FLOOR, &types, run_level, &btf)
     }
-
-    /// Detaches every program, and leaves them and their maps loaded.
-    pub fn pause(&mut self) {
-        self.links.clear();
-    }
-
-    /// Attaches every program again.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel refuses.
-    pub fn resume(&mut self) -> Result<(), LoadError> {
-        self.pause();
-        self.attach()
-    }
 }
 
 /// An empty program on each hook that the probes of a set are on.

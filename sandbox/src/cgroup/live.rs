@@ -16,7 +16,7 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::{Belljar, Cgroup, CgroupError, OVERSIGHT_NAME, RunCgroup, check_name};
+use super::{Belljar, Cgroup, CgroupError, OVERSIGHT_NAME, RunCgroup, cgroups_in, check_name};
 use crate::lock::is_held;
 
 /// How often it is looked whether a run has ended.
@@ -263,17 +263,12 @@ impl Belljar {
     /// [`CgroupError`].
     pub fn live_runs(&self) -> Result<Vec<LiveRun>, CgroupError> {
         let mut runs = Vec::new();
-        for (name, path) in cgroups_in(self.path())? {
-            // Names with a dot are no runs', but of what stands beside one.
-            if name == OVERSIGHT_NAME || name.contains('.') {
-                continue;
-            }
+        for (name, path) in self.runs()? {
             // A run may have ended since it was listed.
             let Ok(cgroup) = Cgroup::open(path) else { continue };
             let supervisor = self.supervisor(&name);
             runs.push(LiveRun { name, cgroup, supervisor, belljar: self.clone() });
         }
-        runs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(runs)
     }
 
@@ -321,20 +316,4 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     options.custom_flags(libc::O_NOFOLLOW).open(path)?.write_all(bytes)
-}
-
-/// The cgroups directly below a directory, with their names. One that is gone has none.
-fn cgroups_in(directory: &Path) -> Result<Vec<(String, PathBuf)>, CgroupError> {
-    let entries = match fs::read_dir(directory) {
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => {
-            entries.map_err(|source| CgroupError::Read { path: directory.to_owned(), source })?
-        }
-    };
-    Ok(entries
-        .flatten()
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        // What is not named like ours was not made here.
-        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
-        .collect())
 }

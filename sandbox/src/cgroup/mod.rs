@@ -12,7 +12,10 @@ mod oversight;
 mod run;
 mod stale;
 
-use std::{io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 pub use control::Cgroup;
 pub use limits::{Limits, LimitsAchieved, Rlimits};
@@ -47,7 +50,7 @@ impl Belljar {
 
     /// Its directory, `<mount>/belljar`.
     #[must_use]
-    pub fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
@@ -55,6 +58,14 @@ impl Belljar {
     #[must_use]
     pub fn mount(&self) -> &CgroupMount {
         &self.mount
+    }
+
+    /// The cgroups of all runs, by name. Names with a dot are no runs', but of what stands beside one.
+    pub(crate) fn runs(&self) -> Result<Vec<(String, PathBuf)>, CgroupError> {
+        let mut runs = cgroups_in(&self.path)?;
+        runs.retain(|(name, _)| name != OVERSIGHT_NAME && !name.contains('.'));
+        runs.sort();
+        Ok(runs)
     }
 
     fn lock_path(&self, run: &str) -> PathBuf {
@@ -147,6 +158,22 @@ pub enum CgroupError {
         /// Who is in it, by thread group.
         tgids: Vec<u32>,
     },
+}
+
+/// The cgroups directly below a directory, with their names. One that is gone has none.
+pub(crate) fn cgroups_in(directory: &Path) -> Result<Vec<(String, PathBuf)>, CgroupError> {
+    let entries = match fs::read_dir(directory) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => {
+            entries.map_err(|source| CgroupError::Read { path: directory.to_owned(), source })?
+        }
+    };
+    Ok(entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        // What is not named like ours was not made here.
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        .collect())
 }
 
 /// Checks that a name can be a directory of ours, and nothing but one.

@@ -1,8 +1,8 @@
 //! Runs whose owner died without tidying up.
 
-use std::{fs, io, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
-use super::{Belljar, Cgroup, CgroupError, OVERSIGHT_NAME};
+use super::{Belljar, Cgroup, CgroupError, cgroups_in};
 use crate::lock::OwnerLock;
 
 /// A run that is nobody's any more. While this lives, nobody else can reap it.
@@ -45,9 +45,7 @@ impl Belljar {
     /// Whether any run has a cgroup, whoever owns it.
     #[must_use]
     pub fn has_runs(&self) -> bool {
-        let entries = fs::read_dir(self.path()).into_iter().flatten().flatten();
-        let mut runs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        runs.any(|run| run.file_name() != OVERSIGHT_NAME)
+        self.runs().is_ok_and(|runs| !runs.is_empty())
     }
 
     /// The runs whose owner is gone, sorted by name.
@@ -56,25 +54,44 @@ impl Belljar {
     ///
     /// [`CgroupError`].
     pub fn stale_runs(&self) -> Result<Vec<StaleRun>, CgroupError> {
-        let read = |source| CgroupError::Read { path: self.path().to_owned(), source };
-        let entries = match fs::read_dir(self.path()) {
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(read)?,
-        };
         let mut stale = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(read)?;
-            // What is not named like a run was not made here.
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            if name == OVERSIGHT_NAME || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                continue;
-            }
+        for (name, path) in self.runs()? {
             let Some(owner) = self.own(&name)? else { continue };
             // A run may have ended in order between the listing and the lock.
-            let Ok(cgroup) = Cgroup::open(entry.path()) else { continue };
+            let Ok(cgroup) = Cgroup::open(path) else { continue };
             stale.push(StaleRun { name, cgroup, belljar: self.clone(), _owner: owner });
         }
-        stale.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(stale)
     }
+
+    /// Removes what stands beside runs and observers that are gone: the files beside a run's lock, a
+    /// canary's cgroup and file.
+    pub fn remove_leftovers(&self) {
+        for (name, path) in cgroups_in(&self.path).unwrap_or_default() {
+            if is_dead_canarys(&name) {
+                // Refused while it still holds a process, which is about to end.
+                let _ = fs::remove_dir(path);
+            }
+        }
+        for entry in fs::read_dir(&self.locks).into_iter().flatten().flatten() {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            match name.split_once('.') {
+                Some((run, "directory" | "hold")) if !self.is_live(run) => {
+                    self.remove_runtime_files(run);
+                }
+                _ if is_dead_canarys(&name) => {
+                    let _ = fs::remove_file(entry.path());
+                }
+                _ => {}
+            }
+        }
+        self.remove_when_empty();
+    }
+}
+
+/// Whether a name is that of a canary whose observer, whose process id it begins with, is gone.
+fn is_dead_canarys(name: &str) -> bool {
+    let Some((observer, "canary" | "gone")) = name.split_once('.') else { return false };
+    let is_id = observer.parse::<u32>().is_ok();
+    is_id && !Path::new("/proc").join(observer).exists()
 }

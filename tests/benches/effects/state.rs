@@ -74,10 +74,10 @@ impl Attachments {
         journal: &Path,
     ) -> Result<Self> {
         let mut observer = watch(places, set, files, journal).context("cannot load the probes")?;
-        observer.probes.pause();
+        observer.probes.pause()?;
         let mut floor = Probes::load_floor(places.level, observer.probes.set)
             .context("cannot load the floor")?;
-        floor.pause();
+        floor.pause()?;
         let slots = floor.object.take_map("RUN_SLOTS").context("the floor has RUN_SLOTS")?;
         let mut slots: HashMap<_, u64, u32> = slots.try_into()?;
         slots.insert(places.run.cgroup().id(), 0, 0)?;
@@ -103,8 +103,8 @@ impl Attachments {
     /// When the kernel refuses.
     pub(crate) fn enter(&mut self, state: State) -> Result<()> {
         self.empty.pause();
-        self.floor.pause();
-        self.observer.probes.pause();
+        self.floor.pause()?;
+        self.observer.probes.pause()?;
         match state {
             State::Off => {}
             State::Empty => self.empty.resume()?,

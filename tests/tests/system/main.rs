@@ -2,6 +2,7 @@
 
 mod aliases;
 mod ask;
+mod canary;
 mod codes;
 mod database;
 mod deadman;

@@ -169,3 +169,32 @@ fn a_socket_or_an_address_that_is_taken_is_named() {
     let run = Invocation::run_under(&world, "run", &socket).args(["--probes", "lsm", "--", "true"]);
     run.finish().assert_code(69).assert_stderr("has loaded the");
 }
+
+/// How many programs on the kernel's functions and tracepoints a process holds attached.
+fn attached(process: i32) -> usize {
+    let infos = fs::read_dir(format!("/proc/{process}/fdinfo")).expect("it is ours, and alive");
+    let infos = infos.flatten().filter_map(|info| fs::read_to_string(info.path()).ok());
+    let kinds = infos.filter_map(|info| {
+        info.lines().find_map(|line| line.strip_prefix("link_type:\t").map(str::to_owned))
+    });
+    kinds.filter(|kind| kind == "tracing" || kind == "raw_tracepoint").count()
+}
+
+#[test]
+fn while_no_run_is_watched_no_probe_is_attached_to_system_calls() {
+    if in_machine() {
+        return skip("only the tracepoint set costs every system call: tried on the host alone");
+    }
+    let world = World::new();
+    let resident = Resident::start("rests");
+    let rests = || (attached(resident.pid()) == 0).then_some(());
+    wait_for("the probes to rest", rests);
+    for name in ["first", "second"] {
+        let running = waiting(&world, name, &resident);
+        assert!(attached(resident.pid()) > 0);
+        running.signal(Signal::SIGTERM);
+        let ended = running.finish();
+        assert_eq!(ended.record().of(Verb::Unlink).count(), 1);
+        wait_for("the probes to rest", rests);
+    }
+}
