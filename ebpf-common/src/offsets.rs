@@ -76,6 +76,10 @@ offsets! {
     sock_cgroup = "sock"."sk_cgrp_data";
     sock_cgroup_cgroup = "sock_cgroup_data"."cgroup";
     sock_family = "sock_common"."skc_family";
+    sock_port = "sock_common"."skc_num";
+    sock_address = "sock_common"."skc_rcv_saddr";
+    sock_address_6 = "sock_common"."skc_v6_rcv_saddr";
+    sock_protocol = "sock"."sk_protocol";
     sock_peer_pid = "sock"."sk_peer_pid";
     unix_path = "unix_sock"."path";
     unix_address = "unix_sock"."addr";

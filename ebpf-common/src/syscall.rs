@@ -57,7 +57,8 @@ powers! {
     Keyring: "add_key" = 248, "request_key" = 249, "keyctl" = 250;
     IoUring: "io_uring_setup" = 425, "io_uring_enter" = 426, "io_uring_register" = 427;
     Setuid: "setuid" = 105, "setgid" = 106, "setreuid" = 113, "setregid" = 114, "setgroups" = 116,
-        "setresuid" = 117, "setresgid" = 119, "capset" = 126;
+        "setresuid" = 117, "setresgid" = 119;
+    Capset: "capset" = 126;
     SyscallRefused: "open_by_handle_at" = 304, "userfaultfd" = 323, "ioctl" = 16,
         "socket" = 41;
 }

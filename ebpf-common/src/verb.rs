@@ -132,6 +132,12 @@ macro_rules! verbs {
 }
 
 impl Verb {
+    /// Whether it gives files or directories other names.
+    #[must_use]
+    pub const fn renames(self) -> bool {
+        matches!(self, Self::Rename | Self::Exchange)
+    }
+
     /// The verb's number in records and tables.
     #[must_use]
     pub const fn number(self) -> u8 {
@@ -300,7 +306,7 @@ verbs! {
     /// A file that was there was opened for writing, emptied by that perhaps. Regular files and block
     /// devices count; what is written to a terminal, a pipe or `/dev/null` changes nothing that lasts,
     /// nor do the caller's own files in `/proc`. What is done through the descriptor afterwards, by a
-    /// write, a hole or a mapping, is in this; files of cgroups have verbs of their own.
+    /// write, is in this; files of cgroups have verbs of their own.
     OpenWrite = 10, "open_write", on File, args ["flags": OpenFlags], needs Needs::Change;
 
     /// The size of a file was set, by path or descriptor. Emptying by `open` is in `open_write`.
@@ -395,7 +401,7 @@ verbs! {
     IoUring = 32, "io_uring", on Kernel, args ["syscall": Syscall],
         needs Needs::Always { tier: Tier::Work, or_oversight: false };
 
-    /// Another user, another group or more capabilities were asked for and refused. What succeeds gives a
+    /// Another user or another group were asked for and refused. What succeeds gives a
     /// sandbox nothing that it has not.
     Setuid = 33, "setuid", on Kernel, args ["syscall": Syscall],
         needs Needs::Power { over: Label::Kernel };
@@ -449,4 +455,29 @@ verbs! {
     /// A descriptor that is open for writing came by a message from another process. Whoever passes it
     /// has opened the file; who receives it can change it all the same.
     Receive = 45, "receive", on File, args ["flags": OpenFlags], needs Needs::Change;
+
+    /// Two files or directories were given each other's name.
+    Exchange = 46, "exchange", on FilePair, args ["flags": RenameFlags], needs Needs::Change;
+
+    /// Capabilities were asked for and refused, by capset(2). Giving up what one has is no effect.
+    Capset = 47, "capset", on Kernel, args ["syscall": Syscall],
+        needs Needs::Power { over: Label::Kernel };
+
+    /// A file was mapped so that it can be executed, by another road than an exec: a library, or a
+    /// program that a loader starts. Files of the system are no effect, nor is what lies in memory alone.
+    MapExec = 48, "map_exec", on File, args [],
+        needs Needs::Always { tier: Tier::Work, or_oversight: true };
+
+    /// A file was mapped so that what is written to memory is written to it. It was opened for writing
+    /// before that, or received.
+    WriteMap = 49, "write_map", on File, args [], needs Needs::Change;
+
+    /// Bytes of a file were taken away in its middle or made zeros, by fallocate(2) with these flags. It
+    /// was opened for writing before that, or received.
+    Punch = 50, "punch", on File, args ["flags": OpenFlags], needs Needs::Change;
+
+    /// A socket was made to take connections. The object is its own address, which it was given by a bind
+    /// that was judged; port 0 is any port, that nobody has asked for.
+    Listen = 51, "listen", on Address, args ["protocol": Protocol],
+        needs Needs::Always { tier: Tier::Work, or_oversight: true };
 }

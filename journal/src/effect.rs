@@ -96,6 +96,9 @@ impl Effect {
             | Verb::Unlink
             | Verb::Rmdir
             | Verb::Rename
+            | Verb::Exchange
+            | Verb::WriteMap
+            | Verb::Punch
             | Verb::Create
             | Verb::OpenWrite
             | Verb::Truncate
@@ -121,9 +124,10 @@ impl Effect {
             | Verb::Fanotify
             | Verb::Module => true,
             // What answers there is oversight's: whatever is said to it may be an order.
-            Verb::Connect | Verb::Bind | Verb::Send | Verb::UnixConnect => true,
+            Verb::Connect | Verb::Bind | Verb::Listen | Verb::Send | Verb::UnixConnect => true,
             // Nothing of oversight's can be their object, or they only look that it is there.
             Verb::Exec
+            | Verb::MapExec
             | Verb::Fork
             | Verb::Exit
             | Verb::SignalProbe
@@ -135,6 +139,7 @@ impl Effect {
             | Verb::Keyring
             | Verb::IoUring
             | Verb::Setuid
+            | Verb::Capset
             | Verb::SyscallRefused => false,
         };
         let labels = [Some(&self.object.label), self.object.to_label.as_ref()];

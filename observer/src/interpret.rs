@@ -246,11 +246,14 @@ impl Interpreter {
                 let from_user = record.has(record_flags::USER_PATH);
                 let has_file = !from_user && !record.is_abstract();
                 let pair = kind == ObjectKind::FilePair;
-                let is_rename = record.verb == Verb::Rename;
+                let is_rename = record.verb.renames();
                 let mut file = |which, kernel| {
                     let (path, label) = self.file(decoded, which, kernel);
-                    let label =
-                        if is_rename && from_user { self.taken_along(&path, label) } else { label };
+                    let label = if is_rename && from_user {
+                        self.taken_along(record.verb, &path, label)
+                    } else {
+                        label
+                    };
                     (path, label)
                 };
                 let (path, label) = file(string::PATH, record.label());
@@ -306,8 +309,7 @@ impl Interpreter {
     /// Takes note of a rename that happened: paths are labelled by their text where the kernel does
     /// not label them by identity.
     fn moved(&mut self, record: &Record, from: &Path, to: &Path) {
-        const RENAME_EXCHANGE: u64 = 2;
-        if record.args[0] & RENAME_EXCHANGE == 0 {
+        if record.verb == Verb::Rename {
             self.labels.moved(from, to);
             return;
         }
@@ -320,8 +322,8 @@ impl Interpreter {
 
     /// The label that decides on a rename of `path`: its own, or that of a labelled root which moves
     /// along.
-    fn taken_along(&self, path: &Path, own: LabelId) -> LabelId {
-        let judged = |label| (label, self.compiled.verdict(Verb::Rename, label));
+    fn taken_along(&self, verb: Verb, path: &Path, own: LabelId) -> LabelId {
+        let judged = |label| (label, self.compiled.verdict(verb, label));
         let below = self.labels.below(path).map(LabelId::of);
         below.fold(own, |found, label| {
             if taken_along_counts(judged(found), judged(label)) { label } else { found }

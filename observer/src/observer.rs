@@ -3,6 +3,8 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
@@ -19,7 +21,7 @@ use journal::{evidence::Evidence, manifest::ProbeSet, writer::WriteError};
 use crate::{
     canary::{Canary, CanaryError, CanaryResult},
     kernel_maps::{KernelMaps, MapsError, Rings},
-    probes::{LoadError, Probes},
+    probes::{LoadError, Probes, RunsAt},
     protocol::Watch,
     session::causes,
     totals::Totals,
@@ -40,7 +42,8 @@ pub struct Observer {
     /// What they record.
     pub rings: Rings,
     maps: Rc<RefCell<KernelMaps>>,
-    level: u32,
+    /// Where its runs are.
+    pub at: RunsAt,
     cgroups: PathBuf,
     runs: BTreeMap<u32, Watching>,
     free: BTreeSet<u32>,
@@ -81,7 +84,11 @@ impl Observer {
         cgroups: &Path,
         pins: Option<&Path>,
     ) -> Result<Self, ObserverError> {
-        let mut probes = Probes::load(level, only)?;
+        let parent = fs::metadata(cgroups)
+            .map_err(|source| LoadError::Cgroup { path: cgroups.display().to_string(), source })?
+            .ino();
+        let at = RunsAt { level, parent };
+        let mut probes = Probes::load(at, only)?;
         let (maps, rings) = KernelMaps::take(&mut probes.object)?;
         probes.attach_addresses(cgroups)?;
         if let Some(pins) = pins {
@@ -92,7 +99,7 @@ impl Observer {
             probes,
             rings,
             maps: Rc::new(RefCell::new(maps)),
-            level,
+            at,
             cgroups: cgroups.to_owned(),
             runs: BTreeMap::new(),
             free: slots.collect(),
@@ -173,7 +180,7 @@ impl Observer {
     ///
     /// When the kernel, the request or the run directory does not allow it.
     pub fn watch(&mut self, request: &Watch, totals: &Arc<Totals>) -> Result<u32, WatchError> {
-        if request.level != self.level {
+        if request.level != self.at.level {
             return Err(WatchError::Unfit("its cgroups lie at another level".to_owned()));
         }
         if let Some(set) = request.probe_set.filter(|&set| set != self.probes.set) {

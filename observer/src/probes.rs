@@ -163,6 +163,8 @@ const LSM: &[(&str, Hook)] = &[
     ("inode_remove_acl", Hook::Lsm("inode_remove_acl")),
     ("file_open", Hook::Lsm("file_open")),
     ("file_receive", Hook::Lsm("file_receive")),
+    ("mmap_file", Hook::Lsm("mmap_file")),
+    ("socket_listen", Hook::Lsm("socket_listen")),
     ("unix_stream_connect", Hook::Lsm("unix_stream_connect")),
     ("unix_may_send", Hook::Lsm("unix_may_send")),
     ("task_setnice", Hook::Lsm("task_setnice")),
@@ -208,6 +210,7 @@ const LSM: &[(&str, Hook)] = &[
     ("exit_lchown", Hook::FExit("__x64_sys_lchown")),
     ("exit_fchownat", Hook::FExit("__x64_sys_fchownat")),
     ("exit_times", Hook::FExit("do_utimes")),
+    ("exit_fallocate", Hook::FExit("__x64_sys_fallocate")),
     ("exit_setxattr", Hook::FExit("__x64_sys_setxattr")),
     ("exit_lsetxattr", Hook::FExit("__x64_sys_lsetxattr")),
     ("exit_fsetxattr", Hook::FExit("__x64_sys_fsetxattr")),
@@ -253,6 +256,15 @@ const TRACEPOINT: &[(&str, Hook)] = &[
 /// programs comes first, since it decides whether the set loads.
 type Programs = &'static [&'static [(&'static str, Hook)]];
 
+/// Where the cgroups of runs are.
+#[derive(Clone, Copy, Debug)]
+pub struct RunsAt {
+    /// Their level in the hierarchy.
+    pub level: u32,
+    /// Id of the cgroup that holds them all.
+    pub parent: u64,
+}
+
 /// Loaded probes.
 pub struct Probes {
     /// The object with its maps.
@@ -291,19 +303,18 @@ fn kernel_types() -> Result<Vec<u8>, LoadError> {
 
 impl Probes {
     /// Loads and attaches the `lsm` set where the kernel takes it and the `tracepoint` set
-    /// elsewhere. Which it takes is found out by loading, never by version. `run_level` is the level
-    /// of a run's cgroup in the hierarchy; `only` asks for one set.
+    /// elsewhere. Which it takes is found out by loading, never by version. `only` asks for one set.
     ///
     /// # Errors
     ///
     /// When not even the `tracepoint` set loads, or not the set that was asked for.
-    pub fn load(run_level: u32, only: Option<ProbeSet>) -> Result<Self, LoadError> {
+    pub fn load(runs: RunsAt, only: Option<ProbeSet>) -> Result<Self, LoadError> {
         let blob = kernel_types()?;
         let types = Btf::parse(&blob)?;
         let btf = KernelBtf::from_sys_fs()?;
         let mut reason = None;
         if only != Some(ProbeSet::Tracepoint) {
-            match Self::load_set(ProbeSet::Lsm, &[LSM, SHARED], OBJECT, &types, run_level, &btf) {
+            match Self::load_set(ProbeSet::Lsm, &[LSM, SHARED], OBJECT, &types, runs, &btf) {
                 Ok(mut probes) => {
                     probes.load_addresses()?;
                     return Ok(probes);
@@ -314,7 +325,7 @@ impl Probes {
         }
         let programs = &[TRACEPOINT, SHARED];
         let mut probes =
-            Self::load_set(ProbeSet::Tracepoint, programs, OBJECT, &types, run_level, &btf)?;
+            Self::load_set(ProbeSet::Tracepoint, programs, OBJECT, &types, runs, &btf)?;
         probes.reason = reason;
         probes.load_addresses()?;
         Ok(probes)
@@ -325,14 +336,15 @@ impl Probes {
         programs: Programs,
         object: &[u8],
         types: &Btf<'_>,
-        run_level: u32,
+        runs: RunsAt,
         btf: &KernelBtf,
     ) -> Result<Self, LoadError> {
         let offsets = types.offsets()?;
         let mut object = EbpfLoader::new()
             .allow_unsupported_maps()
             .override_global("OFFSETS", offsets.as_bytes(), true)
-            .override_global("RUN_LEVEL", &run_level, true)
+            .override_global("RUN_LEVEL", &runs.level, true)
+            .override_global("RUNS_CGROUP", &runs.parent, true)
             .load(object)
             .map_err(|error| LoadError::Object(Box::new(error)))?;
         let (mut loaded, mut left_out) = (Vec::new(), Vec::new());

@@ -195,14 +195,18 @@ fn enforcers(
 ) -> (Vec<Enforcer>, Option<&'static str>) {
     let is_power = verb.object() == ObjectKind::Kernel;
     let is_address = verb.object() == ObjectKind::Address;
-    let has_hook = !is_power && !matches!(verb, Verb::Fork | Verb::Exit);
+    // A cgroup has no hook for what listens.
+    let by_cgroup = is_address && verb != Verb::Listen;
+    // A hole comes after an open for writing, which has one.
+    let is_behind = verb == Verb::Punch && !compiled.verdict(Verb::OpenWrite, label).is_violation();
+    let has_hook = !is_power && !is_behind && !matches!(verb, Verb::Fork | Verb::Exit);
     let verdict = compiled.verdict(verb, label);
     let responds = verdict >= Verdict::Freeze || verdict == Verdict::Ask;
     let filtered = is_filtered(compiled, host, verb);
     let able = [
         (filtered, Enforcer::Seccomp),
-        (host.bpf_lsm && has_hook && !is_address, Enforcer::BpfLsm),
-        (host.cgroup_bpf && is_address, Enforcer::CgroupBpf),
+        (host.bpf_lsm && has_hook && !by_cgroup, Enforcer::BpfLsm),
+        (host.cgroup_bpf && by_cgroup, Enforcer::CgroupBpf),
         (landlock::prevents(compiled, verb, label, host.landlock_abi), Enforcer::Landlock),
         (asks_for_ownership(verb) && is_other_user(label), Enforcer::Dac),
         // Whoever has no capability is no other user, whatever it asks for.
@@ -212,8 +216,8 @@ fn enforcers(
     let able = able.into_iter().filter(|(is_able, _)| *is_able).map(|(_, enforcer)| enforcer);
     let able: Vec<_> = able.collect();
     let changes_files = matches!(verb.object(), ObjectKind::File | ObjectKind::FilePair)
-        && !matches!(verb, Verb::Exec | Verb::UnixConnect | Verb::Receive);
-    let is_unseen = (is_address && !host.cgroup_bpf) || (verb == Verb::Receive && !host.bpf_lsm);
+        && !matches!(verb, Verb::Exec | Verb::MapExec | Verb::UnixConnect | Verb::Receive);
+    let is_unseen = (by_cgroup && !host.cgroup_bpf) || (verb == Verb::Receive && !host.bpf_lsm);
     let note = if verdict == Verdict::Ask {
         Some(asked(host, &able))
     } else if is_power {

@@ -96,7 +96,8 @@ impl Right {
             Self::RemoveFile => &[Verb::Unlink, Verb::Rename],
             Self::RemoveDir => &[Verb::Rmdir, Verb::Rename],
             Self::Refer => &[Verb::Rename, Verb::Link],
-            // Verbs on cgroups need it too, but meet no file that others write to.
+            // Verbs on cgroups need it too, but meet no file that others write to; mappings and holes
+            // come after an open, and to Landlock an exchange is a rename.
             Self::WriteFile => &[Verb::OpenWrite],
             Self::Truncate => &[Verb::Truncate, Verb::OpenWrite],
             Self::Make => &[Verb::Create, Verb::Rename, Verb::Link],
@@ -110,8 +111,8 @@ impl Right {
             Verb::Exec => &[Self::Execute],
             Verb::Unlink => &[Self::RemoveFile],
             Verb::Rmdir => &[Self::RemoveDir],
-            Verb::Rename => &[Self::RemoveFile, Self::RemoveDir],
-            Verb::OpenWrite => &[Self::WriteFile],
+            Verb::Rename | Verb::Exchange => &[Self::RemoveFile, Self::RemoveDir],
+            Verb::OpenWrite | Verb::WriteMap | Verb::Punch => &[Self::WriteFile],
             Verb::Truncate => &[Self::Truncate],
             Verb::Create => &[Self::Make],
             Verb::Symlink => &[Self::MakeSymlink],
@@ -136,10 +137,11 @@ impl Right {
             | Verb::Keyring
             | Verb::IoUring
             | Verb::Setuid
+            | Verb::Capset
             | Verb::SyscallRefused => &[],
             // Its rules for TCP (ABI 4) know ports and no addresses.
-            Verb::Connect | Verb::Bind | Verb::Send => &[],
-            Verb::UnixConnect | Verb::Receive => &[],
+            Verb::Connect | Verb::Bind | Verb::Listen | Verb::Send => &[],
+            Verb::UnixConnect | Verb::Receive | Verb::MapExec => &[],
         }
     }
 }

@@ -7,9 +7,10 @@ use ebpf_common::Verb;
 use crate::{
     attributes::PERMISSIONS,
     create::{S_IFDIR, type_of},
-    kernel::{Address, load_u64},
+    kernel::{Address, load_u32, load_u64},
     maps::offset,
     path::AT_FDCWD,
+    rename::verb_of,
 };
 
 /// Syscall numbers of x86_64, arch/x86/entry/syscalls/syscall_64.tbl.
@@ -49,6 +50,7 @@ pub(crate) mod nr {
     pub(crate) const SYMLINKAT: u64 = 266;
     pub(crate) const FCHMODAT: u64 = 268;
     pub(crate) const UTIMENSAT: u64 = 280;
+    pub(crate) const FALLOCATE: u64 = 285;
     pub(crate) const RENAMEAT2: u64 = 316;
     pub(crate) const OPENAT2: u64 = 437;
     pub(crate) const FCHMODAT2: u64 = 452;
@@ -234,7 +236,7 @@ pub(crate) fn asked(registers: Address, number: u64) -> Asked {
         nr::UNLINKAT => one(Verb::Unlink, it.at(0), NOTHING),
         nr::RENAME => two(Verb::Rename, it.path(0), it.path(1), 0),
         nr::RENAMEAT => two(Verb::Rename, it.at(0), it.at(2), 0),
-        nr::RENAMEAT2 => two(Verb::Rename, it.at(0), it.at(2), it.get(4)),
+        nr::RENAMEAT2 => two(verb_of(it.get(4)), it.at(0), it.at(2), it.get(4)),
         nr::MKDIR => one(Verb::Create, it.path(0), directory),
         nr::MKDIRAT => one(Verb::Create, it.at(0), directory),
         nr::MKNOD => one(Verb::Create, it.path(0), it.kind(1)),
@@ -246,6 +248,7 @@ pub(crate) fn asked(registers: Address, number: u64) -> Asked {
             let link = two(Verb::Link, it.at(0), it.at(2), 0);
             Asked { followed: it.has(4, AT_SYMLINK_FOLLOW), ..link }
         }
+        nr::FALLOCATE => one(Verb::Punch, it.descriptor(0), [it.get(1) & u64::from(PUNCHES), 0]),
         nr::TRUNCATE => followed(Verb::Truncate, it.path(0), NOTHING),
         nr::FTRUNCATE => one(Verb::Truncate, it.descriptor(0), NOTHING),
         nr::CHMOD => followed(Verb::Chmod, it.path(0), it.mode(1)),
@@ -276,6 +279,15 @@ pub(crate) fn asked(registers: Address, number: u64) -> Asked {
             ..one(Verb::Chown, it.at(0), it.ids(2))
         },
     }
+}
+
+/// Flags of fallocate(2) that take bytes away or make them zeros: PUNCH_HOLE, COLLAPSE_RANGE, ZERO_RANGE.
+const PUNCHES: u32 = 0x02 | 0x08 | 0x10;
+
+/// Whether the fallocate(2) with these registers takes something away.
+#[inline(always)]
+pub(crate) fn punches(registers: Address) -> bool {
+    load_u32(registers, offset!(regs_arg1)) & PUNCHES != 0
 }
 
 /// Flags of the open with these registers.

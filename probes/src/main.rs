@@ -22,6 +22,7 @@ mod globals;
 mod kernel;
 mod kill;
 mod link;
+mod map;
 mod maps;
 mod network;
 mod open;

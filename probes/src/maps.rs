@@ -11,7 +11,7 @@ use ebpf_common::{
     opening::{MAX_OPENINGS, OpeningKey},
 };
 
-pub(crate) use crate::globals::{RUN_LEVEL, offset};
+pub(crate) use crate::globals::offset;
 use crate::{scratch::Scratch, task_storage::TaskStorage};
 
 const NO_PREALLOC: usize = BPF_F_NO_PREALLOC as usize;

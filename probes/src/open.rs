@@ -29,8 +29,9 @@ const SB_NOUSER: u64 = 1 << 31;
 
 const S_IFBLK: u32 = 0o060_000;
 
-/// The flags of open(2) that a record keeps: not the one that every 64-bit process gets.
-const KEPT_FLAGS: u32 = 0x7f_ffff & !0x8000;
+/// The flags of open(2) that a record keeps: not O_LARGEFILE, which every 64-bit process gets, and not
+/// O_CLOEXEC, which is the descriptor's.
+const KEPT_FLAGS: u32 = 0x7f_ffff & !0x8000 & !0x8_0000;
 
 /// What an open has done to its file, if that is an effect.
 #[inline(always)]
@@ -41,6 +42,18 @@ fn done<M: Memory>(slot: u32, file: Address) -> Option<Verb> {
     to_write::<M>(slot, file)
 }
 
+/// Whether what is written to a file lasts: whether it is a regular one or a block device, and not in
+/// memory alone.
+#[inline(always)]
+pub(crate) fn lasts<M: Memory>(inode: Address) -> bool {
+    let kind = u32::from(M::u16(inode, offset!(inode_mode))) & S_IFMT;
+    if kind != S_IFREG && kind != S_IFBLK {
+        return false;
+    }
+    let superblock = M::u64(inode, offset!(inode_superblock));
+    M::u64(superblock, offset!(superblock_flags)) & SB_NOUSER == 0
+}
+
 /// What it means that a file is open for writing, if it is and that is an effect.
 #[inline(always)]
 fn to_write<M: Memory>(slot: u32, file: Address) -> Option<Verb> {
@@ -48,14 +61,10 @@ fn to_write<M: Memory>(slot: u32, file: Address) -> Option<Verb> {
         return None;
     }
     let inode = M::u64(file, offset!(file_inode));
-    let kind = u32::from(M::u16(inode, offset!(inode_mode))) & S_IFMT;
-    if kind != S_IFREG && kind != S_IFBLK {
+    if !lasts::<M>(inode) {
         return None;
     }
     let superblock = M::u64(inode, offset!(inode_superblock));
-    if M::u64(superblock, offset!(superblock_flags)) & SB_NOUSER != 0 {
-        return None;
-    }
     match M::u64(superblock, offset!(superblock_magic)) {
         kill::PROC_SUPER_MAGIC => control_file::of_process::<M>(slot, file, inode),
         control_file::CGROUP2_SUPER_MAGIC => Some(control_file::of_cgroup::<M>(file)),

@@ -15,13 +15,14 @@ use ebpf_common::{
 };
 
 use crate::{
-    arguments::{self, Asked, Place, changes_files, nr as file, opens},
+    arguments::{self, Asked, Place, changes_files, nr as file, opens, punches},
     control::{self, controls, nr as process},
     emit, exec, kernel,
     kernel::{Address, Unknown, load_u32, load_u64},
     kill::{self, Kind, Named},
+    map,
     maps::offset,
-    open,
+    network, open,
     path::{self, AT_FDCWD, End, Written},
     power,
     scratch::{self, Scratch, stage},
@@ -32,7 +33,9 @@ use crate::{
 
 /// Numbers of the syscalls that are not on files, arch/x86/entry/syscalls/syscall_64.tbl.
 pub(crate) mod nr {
+    pub(crate) const MMAP: u64 = 9;
     pub(crate) const CONNECT: u64 = 42;
+    pub(crate) const LISTEN: u64 = 50;
     pub(crate) const EXECVE: u64 = 59;
     pub(crate) const KILL: u64 = 62;
     pub(crate) const RT_SIGQUEUEINFO: u64 = 129;
@@ -318,6 +321,7 @@ fn signal_argument(registers: Address, number: u64) -> u32 {
 
 /// `TP_PROTO(struct pt_regs *regs, long ret)`, include/trace/events/syscalls.h, Linux 6.1 to 7.3.
 #[btf_tracepoint(function = "sys_exit")]
+#[inline(always)]
 pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let registers = ctx.arg::<*const u8>(0) as u64;
     let number = load_u64(registers, offset!(regs_nr));
@@ -325,6 +329,11 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     match number {
         nr::EXECVE | nr::EXECVEAT => ended(registers, number, outcome, Family::Exec, true),
         nr::CONNECT => ended(registers, number, outcome, Family::Socket, true),
+        nr::LISTEN => network::listened(registers, outcome),
+        nr::MMAP => map::ended(registers, ctx.arg::<i64>(1)),
+        file::FALLOCATE if punches(registers) => {
+            ended(registers, number, outcome, Family::File, true);
+        }
         _ if sends_signals(number) => ended(registers, number, outcome, Family::Signal, true),
         _ if opens(number) => ended(registers, number, outcome, Family::Open, true),
         _ if changes_files(number) => ended(registers, number, outcome, Family::File, true),
@@ -428,5 +437,16 @@ pub(crate) fn exit_times(ctx: FExitContext) -> i32 {
     let outcome = ctx.ret::<i64>().unwrap_or(i64::from(OUTCOME_UNKNOWN)) as i32;
     let registers = kernel::current_registers();
     ended(registers, load_u64(registers, offset!(regs_nr)), outcome, Family::File, false);
+    0
+}
+
+/// No hook sees a hole made by itself: what came of it is recorded here whether it was made or not.
+#[fexit(function = "__x64_sys_fallocate")]
+pub(crate) fn exit_fallocate(ctx: FExitContext) -> i32 {
+    let outcome = ctx.ret::<i64>().unwrap_or(i64::from(OUTCOME_UNKNOWN)) as i32;
+    let registers = ctx.arg::<*const u8>(0) as u64;
+    if punches(registers) {
+        ended(registers, file::FALLOCATE, outcome, Family::File, true);
+    }
     0
 }

@@ -47,10 +47,11 @@ pub(crate) fn judge(slot: u32, leaf: u64, verb: Verb, label: LabelId) -> Judgeme
     let Some(table) = TABLES.get(run.table) else {
         return Judgement::of(Verdict::Deny, enforced);
     };
-    // The compiler knows that a verb's number is small, the verifier does not: without the black box
-    // the bound is optimised away.
+    // The compiler knows that the numbers of verbs and labels are small, the verifier does not: without
+    // the black boxes the bounds are optimised away.
     let verb = core::hint::black_box(verb.number());
-    let entry = table.verdicts[table_index(verb, label.number())];
+    let label = core::hint::black_box(label.number());
+    let entry = table.verdicts[table_index(verb, label)];
     // The bit is set where the verdict is mild and the act more than work, so that an act of every
     // day costs no look at the clock.
     if entry & NEEDS_OVERSIGHT != 0 && is_unwatched(run) {

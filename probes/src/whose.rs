@@ -1,19 +1,17 @@
-//! Whose act it is: a process that is in no run leaves here, after one helper and one lookup.
+//! Whose act it is: a process that is in no run leaves here, after one helper.
 
-use aya_ebpf::helpers::generated::bpf_get_current_ancestor_cgroup_id;
 use ebpf_common::maps::{OVERSIGHT_SLOT, RunState};
 
-use crate::maps::{RUN_LEVEL, RUN_SLOTS, RUNS};
+use crate::{
+    globals::current_run,
+    maps::{RUN_SLOTS, RUNS},
+};
 
 /// The slot of the current task's run, or [`OVERSIGHT_SLOT`].
 #[inline(always)]
 pub(crate) fn slot() -> Option<u32> {
-    // SAFETY: a read of a static that the loader wrote, and a helper without pointers.
-    let run = unsafe {
-        bpf_get_current_ancestor_cgroup_id(core::ptr::read_volatile(&raw const RUN_LEVEL) as i32)
-    };
     // SAFETY: slots are written before a run starts and removed after it has ended.
-    unsafe { RUN_SLOTS.get(run) }.copied()
+    unsafe { RUN_SLOTS.get(current_run()?) }.copied()
 }
 
 /// The slot of the current task's run; oversight's own processes are nobody here.

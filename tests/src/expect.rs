@@ -69,7 +69,9 @@ impl Expected {
     /// A rename.
     #[must_use]
     pub fn rename(from: (&str, &Path), to: (&str, &Path), flags: u32) -> Self {
-        let mut new = Self::file(Verb::Rename, from.0, from.1);
+        let exchanges = flags & 2 != 0;
+        let verb = if exchanges { Verb::Exchange } else { Verb::Rename };
+        let mut new = Self::file(verb, from.0, from.1);
         new.to = Some((to.0.to_owned(), path_text(to.1)));
         new.args.insert("flags".to_owned(), json!(format!("{flags:#x}")));
         new

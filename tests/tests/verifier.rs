@@ -3,11 +3,11 @@
 use std::error::Error;
 
 use journal::manifest::ProbeSet;
-use observer::probes::{Probes, kernel_offsets};
+use observer::probes::{Probes, RunsAt, kernel_offsets};
 use tests::{in_machine, skip, whole};
 
 /// The level of a run's cgroup below the mount; loading does not depend on it.
-const RUN_LEVEL: u32 = 2;
+const RUNS: RunsAt = RunsAt { level: 2, parent: 0 };
 
 /// An error with its causes, the verifier's log among them.
 fn chain(error: &dyn Error) -> String {
@@ -47,13 +47,13 @@ fn the_kernel_has_every_field_that_the_probes_read() {
 
 #[test]
 fn the_tracepoint_set_loads() {
-    let probes = Probes::load(RUN_LEVEL, Some(ProbeSet::Tracepoint));
+    let probes = Probes::load(RUNS, Some(ProbeSet::Tracepoint));
     check(&probes.unwrap_or_else(|error| panic!("{}", chain(&error))));
 }
 
 #[test]
 fn the_lsm_set_loads_on_every_kernel_of_the_matrix_and_is_the_one_that_is_chosen() {
-    let chosen = Probes::load(RUN_LEVEL, None).unwrap_or_else(|error| panic!("{}", chain(&error)));
+    let chosen = Probes::load(RUNS, None).unwrap_or_else(|error| panic!("{}", chain(&error)));
     assert_eq!(chosen.reason.is_some(), chosen.set == ProbeSet::Tracepoint);
     if chosen.set == ProbeSet::Lsm {
         check(&chosen);
@@ -61,7 +61,7 @@ fn the_lsm_set_loads_on_every_kernel_of_the_matrix_and_is_the_one_that_is_chosen
     }
     drop(chosen);
     // Asked for, it tells all that the verifier said.
-    let error = Probes::load(RUN_LEVEL, Some(ProbeSet::Lsm)).err().expect("it was refused before");
+    let error = Probes::load(RUNS, Some(ProbeSet::Lsm)).err().expect("it was refused before");
     let text = chain(&error);
     assert!(!in_machine(), "{text}");
     skip(text.lines().last().unwrap_or_default());

@@ -34,12 +34,19 @@ pub(crate) struct Arguments {
     /// How long to measure
     #[arg(long, default_value_t = 40)]
     seconds: u64,
+    /// Measure a real build in place of single operations, for a bystander alone. Needs `cc`; give it
+    /// some minutes
+    #[arg(long, conflicts_with = "kernel")]
+    build: bool,
 }
 
 impl Arguments {
     /// What the benchmark itself is told.
     fn words(&self) -> Vec<String> {
         let mut words = vec!["--seconds".to_owned(), self.seconds.to_string()];
+        if self.build {
+            words.push("--build".to_owned());
+        }
         if self.json {
             words.push("--json".to_owned());
         }

@@ -3,7 +3,10 @@
 use std::os::unix::net::UnixStream;
 
 use journal::manifest::ProbeSet;
-use observer::{gate::SOCKET, probes::Probes};
+use observer::{
+    gate::SOCKET,
+    probes::{Probes, RunsAt},
+};
 use sandbox::CgroupMount;
 use serde::Serialize;
 
@@ -123,7 +126,7 @@ pub(crate) fn probe_set() -> (Option<ProbeSet>, Option<String>) {
         return (None, Some(format!("whether probes load is not known: {error}")));
     }
     // Any level will do: nobody is watched.
-    match Probes::load(2, None) {
+    match Probes::load(RunsAt { level: 2, parent: 0 }, None) {
         Ok(probes) => (Some(probes.set), probes.reason.clone()),
         Err(error) => (None, Some(format!("{:#}", anyhow::Error::from(error)))),
     }

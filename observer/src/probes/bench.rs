@@ -3,7 +3,8 @@
 use aya::{Btf as KernelBtf, Ebpf, EbpfLoader, programs::links::FdLink};
 
 use super::{
-    Hook, LoadError, ProbeSet, Probes, Programs, attach, kernel_types, load, program, refused,
+    Hook, LoadError, ProbeSet, Probes, Programs, RunsAt, attach, kernel_types, load, program,
+    refused,
 };
 use crate::btf::Btf;
 
@@ -35,7 +36,7 @@ impl Probes {
     /// # Errors
     ///
     /// As [`Probes::load`].
-    pub fn load_floor(run_level: u32, set: ProbeSet) -> Result<Self, LoadError> {
+    pub fn load_floor(runs: RunsAt, set: ProbeSet) -> Result<Self, LoadError> {
         let blob = kernel_types()?;
         let types = Btf::parse(&blob)?;
         let btf = KernelBtf::from_sys_fs()?;
@@ -43,7 +44,7 @@ impl Probes {
             ProbeSet::Lsm => &[LSM, PROCESSES],
             ProbeSet::Tracepoint => &[TRACEPOINT, PROCESSES],
         };
-        Self::load_set(set, programs, FLOOR, &types, run_level, &btf)
+        Self::load_set(set, programs, FLOOR, &types, runs, &btf)
     }
 }
 

@@ -2,13 +2,12 @@
 
 use aya_ebpf::{
     btf_maps::{HashMap, PerCpuArray, RingBuf},
-    helpers::bpf_get_current_ancestor_cgroup_id,
     macros::btf_map,
 };
 use ebpf_common::maps::MAX_RUNS;
 
-pub(crate) use crate::globals::{RUN_LEVEL, offset};
-use crate::{buffer::Buffer, task_storage::TaskStorage};
+pub(crate) use crate::globals::offset;
+use crate::{buffer::Buffer, globals::current_run, task_storage::TaskStorage};
 
 /// Run slot by the cgroup id at the run's level.
 #[btf_map]
@@ -29,10 +28,6 @@ pub(crate) static PENDING: TaskStorage<Buffer> = TaskStorage::new();
 /// The slot of the current task's run.
 #[inline(always)]
 pub(crate) fn run_slot() -> Option<u32> {
-    // SAFETY: a read of a static that the loader wrote, and a helper without pointers.
-    let run = unsafe {
-        bpf_get_current_ancestor_cgroup_id(core::ptr::read_volatile(&raw const RUN_LEVEL) as i32)
-    };
     // SAFETY: slots are written before the programs are attached.
-    unsafe { RUN_SLOTS.get(run) }.copied()
+    unsafe { RUN_SLOTS.get(current_run()?) }.copied()
 }

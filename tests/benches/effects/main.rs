@@ -62,6 +62,9 @@ struct Arguments {
     /// How long one block of operations is to take
     #[arg(long, default_value_t = 4)]
     block_milliseconds: u64,
+    /// Measure a real build in place of single operations, for a bystander alone
+    #[arg(long)]
+    build: bool,
     /// Where files are made and removed
     #[arg(long, default_value = "/dev/shm")]
     directory: PathBuf,
@@ -127,7 +130,7 @@ fn measure(arguments: &Arguments) -> Result<Report> {
         .tempdir_in(&arguments.directory)
         .with_context(|| format!("cannot make a directory in {}", arguments.directory.display()))?;
     let places = Places::make()?;
-    let mut workers = [(&places.bystander, "outside"), (&places.subject, "inside")]
+    let mut workers = [(&*places.bystander, "outside"), (places.subject.path(), "inside")]
         .map(|(cgroup, name)| {
             let directory = files.path().join(name).join("a").join("b");
             let worker = Worker::start(cgroup, &directory)?;
@@ -181,8 +184,8 @@ fn calibrate(
     const TRIAL: u64 = 16;
     attachments.enter(State::Off)?;
     let mut series = Vec::new();
-    for operation in Operation::ALL {
-        for in_a_run in [true, false] {
+    for &operation in Operation::chosen(arguments.build) {
+        for &in_a_run in operation.places() {
             let worker = &mut workers[usize::from(in_a_run)];
             let mut count = TRIAL;
             for _ in 0..3 {

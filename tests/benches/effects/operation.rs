@@ -6,6 +6,7 @@ use std::{
     hint::black_box,
     io::{self, BufRead as _, Read as _, Write as _},
     path::{Path, PathBuf},
+    process::Command,
     time::Instant,
 };
 
@@ -39,10 +40,13 @@ pub(crate) enum Operation {
     Open,
     /// A syscall that is no effect at all.
     Getppid,
+    /// Compile two C files and link them. How many effects that is, is the compiler's business: so it
+    /// is done for a bystander alone.
+    Build,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 8] = [
+    const SINGLE: [Self; 8] = [
         Self::ForkExec,
         Self::Unlink,
         Self::UnlinkDeep,
@@ -52,6 +56,16 @@ impl Operation {
         Self::Open,
         Self::Getppid,
     ];
+
+    /// Those that are measured: a build takes as long as all others together.
+    pub(crate) const fn chosen(build: bool) -> &'static [Self] {
+        if build { &[Self::Build] } else { &Self::SINGLE }
+    }
+
+    /// Where it is measured: whether in a run.
+    pub(crate) const fn places(self) -> &'static [bool] {
+        if matches!(self, Self::Build) { &[false] } else { &[true, false] }
+    }
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -63,6 +77,7 @@ impl Operation {
             Self::Kill => "kill",
             Self::Open => "open+read",
             Self::Getppid => "getppid",
+            Self::Build => "build",
         }
     }
 
@@ -73,7 +88,7 @@ impl Operation {
             Self::ForkExec => 3,
             Self::Unlink | Self::UnlinkDeep | Self::UnlinkDeeper | Self::Kill => 1,
             Self::CreateUnlink => 2,
-            Self::Open | Self::Getppid => 0,
+            Self::Open | Self::Getppid | Self::Build => 0,
         }
     }
 
@@ -107,7 +122,7 @@ impl Operation {
             Self::Unlink => Some(0),
             Self::UnlinkDeep => Some(10),
             Self::UnlinkDeeper => Some(40),
-            Self::ForkExec | Self::CreateUnlink | Self::Kill | Self::Open | Self::Getppid => None,
+            _ => None,
         }
     }
 
@@ -174,9 +189,33 @@ impl Operation {
                 black_box(getppid());
                 Ok(())
             }),
+            Self::Build => {
+                fs::write("one.c", ONE)?;
+                fs::write("two.c", TWO)?;
+                sliced(count, |_| {
+                    let status = Command::new("sh").arg("-c").arg(BUILD).status()?;
+                    if !status.success() {
+                        bail!("`{BUILD}` failed, with {status}: is there a C compiler?");
+                    }
+                    Ok(())
+                })
+            }
         }
     }
 }
+
+/// What a small program is made of, and how it is built.
+const ONE: &str = "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n\
+                   int sorted(char **words, int count);\n\
+                   int main(int count, char **words) {\n\
+                   printf(\"%d %zu\\n\", sorted(words, count), strlen(words[0]));\n\
+                   return EXIT_SUCCESS; }\n";
+const TWO: &str = "#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n\
+                   static int by_text(const void *a, const void *b) {\n\
+                   return strcmp(*(char *const *)a, *(char *const *)b); }\n\
+                   int sorted(char **words, int count) {\n\
+                   qsort(words, count, sizeof *words, by_text); return getpid() > 0; }\n";
+const BUILD: &str = "cc -O2 -c one.c && cc -O2 -c two.c && cc one.o two.o -o built";
 
 /// A directory that many levels below.
 fn below(levels: usize) -> PathBuf {
@@ -240,7 +279,8 @@ pub(crate) fn serve(directory: &Path) -> Result<()> {
         let line = line?;
         let (name, count) =
             line.split_once(' ').context("a request is an operation and a count")?;
-        let operation = Operation::ALL
+        let known = [false, true].into_iter().flat_map(Operation::chosen);
+        let operation = *known
             .into_iter()
             .find(|operation| operation.name() == name)
             .with_context(|| format!("there is no operation {name}"))?;

@@ -75,7 +75,7 @@ impl Attachments {
     ) -> Result<Self> {
         let mut observer = watch(places, set, files, journal).context("cannot load the probes")?;
         observer.probes.pause()?;
-        let mut floor = Probes::load_floor(places.level, observer.probes.set)
+        let mut floor = Probes::load_floor(observer.at, observer.probes.set)
             .context("cannot load the floor")?;
         floor.pause()?;
         let slots = floor.object.take_map("RUN_SLOTS").context("the floor has RUN_SLOTS")?;
@@ -174,9 +174,10 @@ impl Attachments {
     }
 
     fn read(&mut self) -> Result<u64> {
-        match self.observer.read() {
-            (count, failed) if failed.is_empty() => Ok(count),
-            (_, mut failed) => Err(failed.remove(0).1.into()),
+        let count = self.observer.read();
+        match self.observer.failed().pop() {
+            Some((_, error)) => Err(error.into()),
+            None => Ok(count),
         }
     }
 
@@ -234,7 +235,8 @@ fn watch(places: &Places, set: Option<ProbeSet>, files: &Path, journal: &Path) -
         pins: None,
         redaction: Redaction::default(),
     };
-    let mut observer = Observer::load(places.level, set, places.subject.path(), None)?;
+    let runs = places.run.path().parent().context("a run lies in a cgroup")?;
+    let mut observer = Observer::load(places.level, set, runs, None)?;
     let slot = observer.watch(&request, &Totals::new())?;
     let subject = places.subject.path().to_owned();
     observer.run(slot).call(1, places.subject.id(), subject)?;

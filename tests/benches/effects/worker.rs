@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use sandbox::Cgroup;
 
 use crate::operation::Operation;
 
@@ -30,7 +29,7 @@ impl Worker {
     /// # Errors
     ///
     /// When the kernel refuses.
-    pub(crate) fn start(cgroup: &Cgroup, directory: &Path) -> Result<Self> {
+    pub(crate) fn start(cgroup: &Path, directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
         let own = std::env::current_exe().context("cannot find this program")?;
@@ -52,8 +51,8 @@ impl Worker {
         let requests = child.stdin.take().context("a worker has a pipe")?;
         let answers = BufReader::new(child.stdout.take().context("a worker has a pipe")?);
         let worker = Self { child, requests, answers, directory: directory.to_owned() };
-        fs::write(cgroup.path().join("cgroup.procs"), worker.child.id().to_string())
-            .with_context(|| format!("cannot move a worker into {}", cgroup.path().display()))?;
+        fs::write(cgroup.join("cgroup.procs"), worker.child.id().to_string())
+            .with_context(|| format!("cannot move a worker into {}", cgroup.display()))?;
         Ok(worker)
     }
 

@@ -73,7 +73,7 @@ pub(super) const ALL: &[Evasion] = &[
         "exchange",
         "RENAME_EXCHANGE with a file of one's own",
         "renameat2 cwd {file} cwd {victim} exchange",
-        Verb::Rename,
+        Verb::Exchange,
     ),
     destroys(
         "move-the-directory",

@@ -199,6 +199,40 @@ fn every_road_to_a_files_times_and_attributes_is_recorded_of_that_file() {
     }
 }
 
+pub(crate) fn maps(world: &World) -> Prepared {
+    let own = world.path("work/own");
+    world.directory("work");
+    let script = Script::default()
+        .act("open", &words([&own, &"create"]))
+        .act("map_exec", &[&own])
+        // A library of the system's is nothing.
+        .act("map_exec", &[&world.file("elsewhere")])
+        .act("map_shared", &[&own])
+        .act("punch", &[&own]);
+    Prepared::from(script).label("workspace", world.path("work"))
+}
+
+#[test]
+fn what_is_done_to_a_file_through_mappings_and_holes_is_recorded() {
+    for part in parts("maps") {
+        let own = part.path("work/own");
+        let act = |verb| Expected::file(verb, "workspace", &own).by_descriptor();
+        let written = |flags: &str| act(Verb::OpenWrite).with("flags", flags);
+        // Hooks come before the act, and nothing waits for the end of every mapping.
+        let mapped = |verb| if part.has_lsm() { act(verb).without_outcome() } else { act(verb) };
+        let (_, punched) =
+            part.outcomes().into_iter().find(|(name, _)| *name == "punch").expect("done");
+        part.assert_did(&[
+            Expected::created("workspace", &own, "regular").by_descriptor(),
+            mapped(Verb::MapExec),
+            written("0x2"),
+            mapped(Verb::WriteMap),
+            written("0x1"),
+            act(Verb::Punch).with("flags", "0x2").outcome(punched),
+        ]);
+    }
+}
+
 /// The control files of a cgroup, with the verb of each.
 const CONTROLS: [(&str, Verb); 4] = [
     ("cgroup.procs", Verb::CgroupMove),

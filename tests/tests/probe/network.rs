@@ -34,6 +34,8 @@ const DATA: u16 = 1;
 const EVERYWHERE: u16 = 2;
 const OVERSIGHT: u16 = 3;
 const OTHER: u16 = 4;
+/// A port below the range that the kernel chooses from.
+const LISTENS: u16 = 23_717;
 
 pub(crate) fn spellings(_: &World) -> Prepared {
     let mut script = Script::default();
@@ -70,6 +72,25 @@ fn every_spelling_of_loopback_has_the_label_of_loopback() {
             ]);
         }
         part.assert_did(&expected);
+    }
+}
+
+pub(crate) fn listens(_: &World) -> Prepared {
+    let script = ["127.0.0.1", "[::1]"].into_iter().fold(Script::default(), |script, host| {
+        script.act("listen", &[format!("{host}:{LISTENS}")])
+    });
+    Prepared::from(script).label("data", format!("tcp:127.0.0.1:{LISTENS}"))
+}
+
+#[test]
+fn a_socket_that_listens_is_recorded_with_its_own_address() {
+    for part in parts("listens") {
+        let expected = ["127.0.0.1", "[::1]"].into_iter().flat_map(|host| {
+            let act = |verb| Expected::address(verb, "data", "tcp", &format!("{host}:{LISTENS}"));
+            let listens = act(Verb::Listen);
+            [act(Verb::Bind), if part.has_lsm() { listens } else { listens.outcome("ok") }]
+        });
+        part.assert_did(&expected.collect::<Vec<_>>());
     }
 }
 

@@ -44,7 +44,7 @@ fn refused(power: &Power) -> Expected {
     };
     match power.verb {
         Verb::IoUring => expected.outcome("ENOSYS"),
-        Verb::Setuid => expected.outcome("EPERM").prevented(Enforcer::Dac),
+        Verb::Setuid | Verb::Capset => expected.outcome("EPERM").prevented(Enforcer::Dac),
         _ => expected.outcome("EPERM").prevented(Enforcer::Seccomp),
     }
 }

@@ -148,6 +148,7 @@ impl Actor {
             "ring_rmdir" => value(sys::ring_rmdir(&words.path(0)?)),
             "ring_rename" => value(sys::ring_rename(&words.path(0)?, &words.path(1)?)),
             "connect" => net::connect(&words.text(0)?, words.address(1)?).map(|()| None),
+            "listen" => net::listen(words.address(0)?).map(|()| None),
             "bind" => net::bind(&words.text(0)?, words.address(1)?).map(|()| None),
             "sendto" => net::send(words.address(0)?).map(|()| None),
             "unix_stream" => net::unix_stream(&words.text(0)?).map(|()| None),

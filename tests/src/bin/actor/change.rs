@@ -88,6 +88,12 @@ pub(crate) fn one(road: &str, path: &CStr) -> Option<Done> {
         "fsetxattr" => through(path, libc::O_RDONLY, |fd| {
             sys::call(libc::SYS_fsetxattr, [fd, attribute, value, 1, 0])
         }),
+        "map_exec" => {
+            through(path, libc::O_RDONLY, |fd| map(fd, libc::PROT_EXEC, libc::MAP_PRIVATE))
+        }
+        "map_shared" => {
+            through(path, libc::O_RDWR, |fd| map(fd, libc::PROT_WRITE, libc::MAP_SHARED))
+        }
         "removexattr" => sys::call(libc::SYS_removexattr, [p, attribute, 0, 0, 0]),
         "lremovexattr" => sys::call(libc::SYS_lremovexattr, [p, attribute, 0, 0, 0]),
         "fremovexattr" => through(path, libc::O_RDONLY, |fd| {
@@ -108,6 +114,12 @@ pub(crate) fn two(road: &str, first: &CStr, second: &CStr) -> Option<Done> {
         "linkat" => sys::call(libc::SYS_linkat, [here, one, here, other, 0]),
         _ => return None,
     })
+}
+
+/// Maps a page of a file, for as long as this process lives.
+fn map(file: i64, protection: c_int, flags: c_int) -> Done {
+    let protection = c_long::from(protection | libc::PROT_READ);
+    sys::call(libc::SYS_mmap, [0, 4096, protection, flags.into(), file, 0]).map(|_| 0)
 }
 
 fn at(path: &CStr) -> c_long {

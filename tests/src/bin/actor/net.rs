@@ -47,6 +47,15 @@ pub(crate) fn bind(protocol: &str, address: SocketAddr) -> Result<(), Errno> {
     socket::bind(socket.as_raw_fd(), &*raw(address))
 }
 
+/// Answers at an address until this process ends.
+pub(crate) fn listen(address: SocketAddr) -> Result<(), Errno> {
+    let socket = of_protocol("tcp", address)?;
+    socket::bind(socket.as_raw_fd(), &*raw(address))?;
+    socket::listen(&socket, socket::Backlog::MAXCONN)?;
+    std::mem::forget(socket);
+    Ok(())
+}
+
 /// A datagram from a socket that is not connected.
 pub(crate) fn send(to: SocketAddr) -> Result<(), Errno> {
     let socket = socket(SockType::Datagram, to)?;
