@@ -17,6 +17,7 @@ mod claims;
 mod difference;
 mod enforcement;
 mod escaper;
+pub mod house;
 mod interventions;
 mod list;
 #[cfg(feature = "otlp")]

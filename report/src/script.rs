@@ -20,6 +20,6 @@ pub(crate) fn policy() -> String {
     )
 }
 
-fn source(text: &str) -> String {
+pub(crate) fn source(text: &str) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
 }
