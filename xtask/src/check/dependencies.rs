@@ -16,6 +16,7 @@ const USER_SPACE: &[&str] = &[
     "sandbox",
     "scenarios",
     "scoring",
+    "studies",
 ];
 
 /// Every crate, and the crates of ours that it may import.
@@ -32,6 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sandbox", &["policy"]),
     ("scenarios", &["journal", "policy", "sandbox"]),
     ("scoring", &["journal", "policy"]),
+    ("studies", &["journal", "report", "scoring"]),
     // The tests drive the binary; what they read of it are the formats of its files. The verifier
     // layer loads the observer's programs, the benchmark attaches them to cgroups of its own.
     ("tests", &["ebpf-common", "journal", "observer", "policy", "sandbox"]),
