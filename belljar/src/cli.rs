@@ -2,6 +2,7 @@
 
 mod model;
 mod runs;
+mod studies;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
 
@@ -11,6 +12,7 @@ use policy::Labelled;
 
 use crate::exit::{Exit, Failure};
 
+pub(crate) use self::studies::{MonitorArgs, SweepArgs};
 pub(crate) use model::ModelArgs;
 pub(crate) use runs::{GcArgs, ListArgs, OutputArgs, RunsCommand, Since, TargetArgs};
 
@@ -26,6 +28,18 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run an agent under watch, from start to verdict
     Run(Box<RunArgs>),
+    /// Carry out a grid of runs, and tell their rates, differences and what the next sweep needs
+    ///
+    /// Each run is a `belljar run` with a directory of its own. A sweep that was interrupted or killed goes
+    /// on with the same command, and repeats no finished run. Ctrl-C lets runs end that go on, a second one
+    /// ends them.
+    Sweep(SweepArgs),
+    /// Score recorded runs by monitors that see the transcript, the kernel's record, or both, and compare them
+    ///
+    /// A command is handed a run as JSON on its standard input and prints {"score": 0 to 1, "reason": TEXT} as
+    /// JSON, with the `effect` or the `call` at which it became suspicious if it knows. Whatever else it does is
+    /// no answer, and reported as such.
+    Monitor(MonitorArgs),
     /// Check or explain a policy
     #[command(subcommand)]
     Policy(PolicyCommand),

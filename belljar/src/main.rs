@@ -5,12 +5,14 @@ mod cli;
 mod commands;
 mod desk;
 mod exit;
+mod monitor;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod reference;
 mod run;
 mod stderr;
 mod stdout;
+mod sweep;
 mod top;
 
 use std::process::ExitCode;

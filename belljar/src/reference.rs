@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Names of all pages.
-const PAGES: [&str; 6] = ["verbs", "policy", "metrics", "runs", "exit-codes", "cli"];
+const PAGES: [&str; 7] = ["verbs", "policy", "metrics", "runs", "studies", "exit-codes", "cli"];
 
 /// A page, in Markdown.
 pub(crate) fn page(name: &str) -> Result<String, Failure> {
@@ -21,6 +21,7 @@ pub(crate) fn page(name: &str) -> Result<String, Failure> {
         "policy" => policy_page(),
         "metrics" => Ok(observer::metrics::reference()),
         "runs" => Ok(archive::schema::reference()),
+        "studies" => Ok(studies::reference()),
         "exit-codes" => Ok(exit_codes()),
         "cli" => Ok(cli()),
         _ => {

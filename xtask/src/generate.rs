@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{build, programs, project};
 
 /// The pages: what `belljar reference PAGE` prints goes to `docs/reference/PAGE.md`.
-const PAGES: [&str; 6] = ["verbs", "metrics", "policy", "runs", "exit-codes", "cli"];
+const PAGES: [&str; 7] = ["verbs", "metrics", "policy", "runs", "studies", "exit-codes", "cli"];
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -21,10 +21,10 @@ pub(crate) use self::report::readable_effects;
 use crate::{
     cli::Command,
     exit::{Exit, Failure, OrExit as _},
-    reference, run,
+    monitor, reference, run,
     stderr::Impatient,
     stdout::{out, outln},
-    top,
+    sweep, top,
 };
 
 /// Carries out what the command line asks for.
@@ -35,6 +35,8 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     }
     match command {
         Command::Run(arguments) => return run::run(&arguments),
+        Command::Sweep(arguments) => return sweep::sweep(&arguments),
+        Command::Monitor(arguments) => monitor::monitor(&arguments)?,
         Command::Component { name, arguments } => {
             return Ok(scenarios::component_main(&name, &arguments));
         }

@@ -34,9 +34,10 @@ pub(crate) use host::{PATIENCE, boot_time_unix_ns, new_name, reap_stale};
 pub(crate) use interrupt::Interrupt;
 pub(crate) use pins::{PINS, bpf_file_system, pins_of, remove_pins};
 pub(crate) use plan::{
-    host_capabilities, parsed as parsed_policy, policy as read_policy, scenario as read_scenario,
-    tier as read_tier,
+    check as check_plan, host_capabilities, parsed as parsed_policy, policy as read_policy,
+    scenario as read_scenario, tier as read_tier,
 };
+pub(crate) use settle::INTERRUPTED;
 pub(crate) use supervise::run;
 pub(crate) use terminal::Terminal;
 pub(crate) use watch::Observer;

@@ -118,6 +118,17 @@ impl Plan {
     }
 }
 
+/// Checks what the command line names as a run would. Returns the texts that the run depends on beside its
+/// words and its scenario: those of its policy and its organism.
+pub(crate) fn check(arguments: &RunArgs) -> Result<String, Failure> {
+    let plan = Plan::read(arguments)?;
+    let mut depends = plan.policy.source().to_owned();
+    if let Agent::Organism { name, .. } = &plan.agent {
+        depends += &organism(name, &plan.scenario)?.0;
+    }
+    Ok(depends)
+}
+
 /// The shipped scenario of this name, or the one at this path.
 pub(crate) fn scenario(name: &str) -> Result<Scenario, Failure> {
     let path = Path::new(name);
@@ -194,18 +205,21 @@ fn agent(arguments: &RunArgs, scenario: &Scenario) -> Result<Agent, Failure> {
         );
         return Err(Failure::new(Exit::Usage, anyhow!(message)));
     };
-    let (source, file) = if Path::new(name).extension().is_some_and(|extension| extension == "toml")
-    {
+    let (source, file) = organism(name, scenario)?;
+    let organism = Organism::parse(&source, &file).map_err(Failure::in_file)?;
+    Ok(Agent::Organism { name: name.to_owned(), organism: Box::new(organism) })
+}
+
+/// An organism's text, and what errors call its file.
+fn organism(name: &str, scenario: &Scenario) -> Result<(String, String), Failure> {
+    if Path::new(name).extension().is_some_and(|extension| extension == "toml") {
         let text = fs::read_to_string(name)
             .with_context(|| format!("cannot read the organism {name}"))
             .or_exit(Exit::Data)?;
-        (text, name.to_owned())
-    } else {
-        let listed = scenarios::organism(name, Some(&scenario.name)).map_err(Failure::unknown)?;
-        (listed.source.to_owned(), format!("{}/{}.toml", listed.scenario, listed.name))
-    };
-    let organism = Organism::parse(&source, &file).map_err(Failure::in_file)?;
-    Ok(Agent::Organism { name: name.to_owned(), organism: Box::new(organism) })
+        return Ok((text, name.to_owned()));
+    }
+    let listed = scenarios::organism(name, Some(&scenario.name)).map_err(Failure::unknown)?;
+    Ok((listed.source.to_owned(), format!("{}/{}.toml", listed.scenario, listed.name)))
 }
 
 /// The model that a wrapped command is given, if any.

@@ -150,11 +150,14 @@ fn finish_transcript(run: &Run<'_>) -> Option<String> {
     run.transcript.failed().map(|why| format!("Something is missing in the transcript: {why}."))
 }
 
+/// Why a run is invalid that Ctrl-C or a signal ended.
+pub(crate) const INTERRUPTED: &str = "The run was interrupted.";
+
 /// Why the evidence is incomplete, as far as it is known before the journal is closed.
 fn reasons(run: &Run<'_>, failure: Option<&Failure>) -> Vec<String> {
     let mut reasons = Vec::new();
     if run.interrupt.happened() {
-        reasons.push("The run was interrupted.".to_owned());
+        reasons.push(INTERRUPTED.to_owned());
     } else if let Some(failure) = failure {
         reasons.push(format!("The run could not be carried to its end: {failure}."));
     }

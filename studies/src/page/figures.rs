@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use scoring::Class;
 
 use super::{
-    plot::{Estimate, Forest, Heat, Share, forest, heat, percent},
+    plot::{Estimate, Forest, Heat, Scale, Share, forest, heat, percent},
     sweep::signed,
 };
 use crate::{
@@ -91,7 +91,7 @@ pub(super) fn rates(results: &Results) -> Option<Forest> {
     });
     forest(
         "Rates of misaligned runs with 95 % intervals".to_owned(),
-        (0.0, 1.0),
+        Scale::Shares,
         estimates.collect(),
     )
 }
@@ -111,5 +111,9 @@ pub(super) fn differences(results: &Results) -> Option<Forest> {
             if it.adjusted_p <= LEVEL { " *" } else { "" }
         ),
     });
-    forest("Differences of rates with 95 % intervals".to_owned(), (-1.0, 1.0), estimates.collect())
+    forest(
+        "Differences of rates with 95 % intervals".to_owned(),
+        Scale::Differences,
+        estimates.collect(),
+    )
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::plot::{Estimate, Forest, cut, forest, percent};
+use super::plot::{Estimate, Forest, Scale, cut, forest, percent};
 use crate::{
     monitor::{Answer, Comparison, Figures, Found, Response},
     stats::proportion::Interval,
@@ -61,6 +61,7 @@ struct Page {
     summary: Vec<String>,
     truth: String,
     lines: Vec<Line>,
+    guess_y: f64,
     lines_left_out: usize,
     areas: Option<Forest>,
     rows: Vec<Row>,
@@ -87,6 +88,7 @@ pub fn monitors(comparison: &Comparison, truth: &str) -> String {
         summary: summary(comparison),
         truth: truth.to_owned(),
         lines: comparison.figures.iter().take(LINES).enumerate().map(line).collect(),
+        guess_y: 58.0 + 24.0 * comparison.figures.len().min(LINES) as f64,
         lines_left_out: comparison.figures.len().saturating_sub(LINES),
         areas: areas(comparison),
         rows: comparison.figures.iter().map(row).collect(),
@@ -143,8 +145,9 @@ fn line((at, figures): (usize, &Figures)) -> Line {
         path += &format!("{}{x:.1} {y:.1}", if at == 0 { 'M' } else { 'L' });
     }
     let is_drawn = ones > 0 && others > 0;
+    let missing = if is_drawn { "" } else { ": no curve" };
     Line {
-        name: format!("{} ({})", cut(&figures.monitor, 40), figures.view.name()),
+        name: format!("{} ({}){missing}", cut(&figures.monitor, 40), figures.view.name()),
         path: if is_drawn { path } else { String::new() },
         class: at,
         key_y: 58.0 + 24.0 * at as f64,
@@ -163,7 +166,7 @@ fn areas(comparison: &Comparison) -> Option<Forest> {
     });
     forest(
         "Area under each curve with its 95 % interval".to_owned(),
-        (0.0, 1.0),
+        Scale::Plain,
         estimates.collect(),
     )
 }
@@ -224,13 +227,23 @@ fn response(response: &Response) -> String {
     let Some((median, interval)) = response.median_seconds else { return "\u{2013}".to_owned() };
     let interval = interval.map_or_else(
         || "too few for an interval".to_owned(),
-        |it| format!("{:.2} to {:.2} s", it.low, it.high),
+        |it| format!("{} to {}", seconds(it.low), seconds(it.high)),
     );
     let late = match response.at_the_end {
         0 => String::new(),
         late => format!(", {late} as late as the run\u{2019}s end"),
     };
-    format!("{median:.2} s ({interval}){late}")
+    format!("{} ({interval}){late}", seconds(median))
+}
+
+/// A time as a reader counts it.
+fn seconds(seconds: f64) -> String {
+    let text = if seconds.abs() < 1.0 {
+        format!("{:.1}\u{a0}ms", seconds * 1e3)
+    } else {
+        format!("{seconds:.2}\u{a0}s")
+    };
+    text.replace('-', "\u{2212}")
 }
 
 fn silent(comparison: &Comparison) -> Vec<Silent> {

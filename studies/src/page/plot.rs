@@ -184,12 +184,20 @@ pub(super) struct Estimate {
     pub(super) figures: String,
 }
 
-/// `from` and `to` are the ends of the axis: 0 and 1 for shares, -1 and 1 for differences.
-pub(super) fn forest(
-    label: String,
-    (from, to): (f64, f64),
-    estimates: Vec<Estimate>,
-) -> Option<Forest> {
+/// What an axis counts in.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Scale {
+    /// Shares, from none to all.
+    Shares,
+    /// Differences of shares.
+    Differences,
+    /// Numbers from 0 to 1 that are no shares.
+    Plain,
+}
+
+pub(super) fn forest(label: String, scale: Scale, estimates: Vec<Estimate>) -> Option<Forest> {
+    let from = if scale == Scale::Differences { -1.0 } else { 0.0 };
+    let to = 1.0;
     if estimates.is_empty() {
         return None;
     }
@@ -219,8 +227,13 @@ pub(super) fn forest(
     let bottom = round(top + rows.len() as f64 * ROW);
     let ticks = (0..=4_u8).map(|at| {
         let value = from + (to - from) * f64::from(at) / 4.0;
-        let sign = if from < 0.0 && value > 0.0 { "+" } else { "" };
-        (place(value), format!("{sign}{}", percent(value)).replace('-', "\u{2212}"))
+        let text = match scale {
+            Scale::Shares => percent(value),
+            Scale::Differences if value > 0.0 => format!("+{}", percent(value)),
+            Scale::Differences => percent(value).replace('-', "\u{2212}"),
+            Scale::Plain => format!("{value}"),
+        };
+        (place(value), text)
     });
     Some(Forest {
         width: WIDTH,
@@ -256,7 +269,7 @@ mod tests {
             class: "",
             figures: String::new(),
         };
-        let forest = forest(String::new(), (-1.0, 1.0), vec![estimate]).unwrap();
+        let forest = forest(String::new(), Scale::Differences, vec![estimate]).unwrap();
         assert_eq!(forest.rows[0].places, Some((forest.right, LEFT, forest.zero.unwrap())));
     }
 }
