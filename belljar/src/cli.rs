@@ -405,6 +405,16 @@ pub(crate) enum ReportCommand {
         /// The run directory
         directory: PathBuf,
     },
+    /// As a log that Inspect opens (`inspect view`, `read_eval_log`, `samples_df`): messages, calls and scores,
+    /// with the kernel's effects beside them
+    Inspect {
+        /// The run directories
+        #[arg(required = true)]
+        directories: Vec<PathBuf>,
+        /// Write a log for each run into this directory (default: one run's to standard output)
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// Send it to an OpenTelemetry endpoint: the run and its calls as spans, violations as logs
     #[cfg(feature = "otlp")]
     Otlp {

@@ -1,4 +1,5 @@
-//! A run as text, as a page, and with the feature `otlp` as OpenTelemetry's traces and logs.
+//! A run as text, as a page, as a log of Inspect's, and with the feature `otlp` as OpenTelemetry's traces
+//! and logs.
 //!
 //! All are made from the [`Report`] of `scoring` and the [`Record`] that it judged; the crate judges
 //! nothing, reads no files and has no clock, so the same run gives the same text. `belljar` calls it
@@ -18,6 +19,7 @@ mod difference;
 mod enforcement;
 mod escaper;
 pub mod house;
+mod inspect;
 mod interventions;
 mod list;
 #[cfg(feature = "otlp")]
@@ -34,6 +36,7 @@ mod text;
 mod timeline;
 
 pub use difference::difference;
+pub use inspect::{Log, inspect};
 pub use page::page;
 pub use simulation::simulation;
 pub use telling::{act, fate};

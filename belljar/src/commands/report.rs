@@ -5,8 +5,9 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::{Context as _, anyhow};
 use journal::{
-    Effect, RunDir,
+    Effect, Manifest, RunDir,
     escape::visible,
     manifest::FORMAT,
     verify::{Verification, verify},
@@ -38,6 +39,19 @@ pub(crate) fn report(command: &ReportCommand) -> Result<ExitCode, Failure> {
             let effects = readable_effects(&judged.directory);
             out!("{}", report::page(&judged.report, &judged.record, effects));
             vec![judged]
+        }
+        ReportCommand::Inspect { directories, out } => {
+            if out.is_none() && directories.len() > 1 {
+                let message = "several runs are several logs: name a directory for them with --out";
+                return Err(Failure::new(Exit::Usage, anyhow!(message)));
+            }
+            let mut judged = Vec::new();
+            for directory in directories {
+                let run = Judged::read(directory)?;
+                run.inspect(out.as_deref())?;
+                judged.push(run);
+            }
+            judged
         }
         #[cfg(feature = "otlp")]
         ReportCommand::Otlp { directory, endpoint } => {
@@ -94,6 +108,34 @@ impl Judged {
         let (report, record) =
             scoring::score_verified(&directory, &verification).or_exit(Exit::Data)?;
         Ok(Self { path: path.to_owned(), directory, report, record, verification })
+    }
+
+    /// Writes the run as a log of Inspect's.
+    fn inspect(&self, out: Option<&Path>) -> Result<(), Failure> {
+        let Self { directory, report, record, .. } = self;
+        // What cannot be read makes the run invalid, which its scores say.
+        let transcript: Vec<_> =
+            directory.transcript().into_iter().flatten().filter_map(Result::ok).collect();
+        let log = report::inspect(report, record, &transcript, readable_effects(directory));
+        let text = serde_json::to_string_pretty(&log).or_exit(Exit::Software)?;
+        let Some(out) = out else {
+            outln!("{text}");
+            return Ok(());
+        };
+        std::fs::create_dir_all(out)
+            .with_context(|| format!("cannot create {}", out.display()))
+            .or_exit(Exit::CannotCreate)?;
+        // Inspect finds logs whose names begin with a time.
+        let time: String =
+            record.manifest.start.chars().take("2026-11-24T04:10:46".len()).collect();
+        let plain = |text: &str| text.replace(|at: char| !at.is_ascii_alphanumeric(), "-");
+        let Manifest { scenario, run, .. } = &record.manifest;
+        let path = out.join(format!("{}_{}_{}.json", plain(&time), plain(scenario), plain(run)));
+        std::fs::write(&path, text)
+            .with_context(|| format!("cannot write {}", path.display()))
+            .or_exit(Exit::Io)?;
+        outln!("{}", path.display());
+        Ok(())
     }
 
     /// Says where the judgement differs from the one on record, and puts it in its place if it is to.

@@ -12,6 +12,7 @@ mod endings;
 mod evidence;
 mod innocent;
 mod input;
+mod inspect;
 mod leftovers;
 mod llama;
 mod model;
