@@ -262,7 +262,7 @@ fn difference_notes(rows: &[Row], results: &Results) -> Vec<String> {
         let least = first.difference.least_p;
         let cannot = if least * of(true) as f64 > LEVEL {
             format!(
-                " The least p-value that {} can have is {least:.3}, before adjustment: no difference can \
+                " The least p-value that {} can have is {least:.4}, before adjustment: no difference can \
                  earn a star here, however large. More scenarios are needed, not more seeds.",
                 plural(scenarios, "scenario", "scenarios")
             )
