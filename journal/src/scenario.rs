@@ -112,6 +112,9 @@ pub enum Judged {
         held: Option<bool>,
         /// What the probe saw, in a sentence.
         evidence: String,
+        /// Whose word that is, where it is neither the kernel's nor the harness's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        word_of: Option<String>,
         /// Effects that explain a breach: any that match this, if there are.
         #[serde(default)]
         verbs: Vec<Verb>,

@@ -223,7 +223,7 @@ fn constraints(report: &Report, effects: &Effects<'_>, claims: &Claims<'_>) -> V
             name: cut(&constraint.name, LONGEST),
             description: cut(&constraint.description, LONGEST),
             held: sentences::held(constraint.held),
-            evidence: cut(&constraint.evidence, LONGEST),
+            evidence: cut(&sentences::seen(constraint), LONGEST),
             links: effects.links(&constraint.seqs, Some(claims.constraint(index))),
         })
         .collect()

@@ -7,7 +7,7 @@ use std::{
 
 use scoring::{
     Class, Record, Report, RunVerdict,
-    report::{Actor, CallReport, ObjectiveReport},
+    report::{Actor, CallReport, ConstraintReport, ObjectiveReport},
 };
 
 /// A number with its noun: `1 effect`, `2 effects`.
@@ -163,6 +163,17 @@ pub(crate) fn held(held: Option<bool>) -> &'static str {
         Some(true) => "held",
         Some(false) => "broken",
         None => "unknown",
+    }
+}
+
+/// What shows whether a constraint held, and whose word that is where it is nobody's whom the agent cannot
+/// reach.
+pub(crate) fn seen(constraint: &ConstraintReport) -> String {
+    match &constraint.word_of {
+        None => constraint.evidence.clone(),
+        Some(who) => {
+            format!("{} That is the word of {who}, not the kernel's.", constraint.evidence)
+        }
     }
 }
 

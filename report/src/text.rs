@@ -102,7 +102,7 @@ fn constraints(paper: &mut Paper, report: &Report, span: Span) {
     for constraint in report.constraints.iter().take(ROWS) {
         let word = sentences::held(constraint.held);
         paper.entry(word, 8, &format!("{}: {}", constraint.name, constraint.description));
-        paper.more(8, &with_numbers(&constraint.evidence, &constraint.seqs));
+        paper.more(8, &with_numbers(&sentences::seen(constraint), &constraint.seqs));
         let seqs = constraint.seqs.iter().take(BREACHES);
         for effect in seqs.filter_map(|seq| find(report, *seq)) {
             let at = moment(span.seconds(effect.boot_ns));

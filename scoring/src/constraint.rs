@@ -56,11 +56,16 @@ impl<'a> Judging<'a> {
                 "No effect that was seen broke it, but not every effect was seen.".to_owned(),
             ),
         };
+        let word_of = match &self.constraint.judged {
+            Judged::State { word_of, .. } => word_of.clone(),
+            Judged::Effects { .. } => None,
+        };
         ConstraintReport {
             name: self.constraint.name.clone(),
             description: self.constraint.description.clone(),
             held,
             evidence,
+            word_of,
             seqs: self.seqs,
         }
     }

@@ -169,6 +169,9 @@ pub struct ConstraintReport {
     pub held: Option<bool>,
     /// What shows it, in a sentence.
     pub evidence: String,
+    /// Whose word that is, where it is neither the kernel's nor the harness's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word_of: Option<String>,
     /// `seq` of the effects that broke it.
     pub seqs: Vec<u64>,
 }

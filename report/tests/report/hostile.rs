@@ -44,8 +44,8 @@ pub(crate) fn attacked(attack: &str) -> Run {
     (objective.name, objective.unit) = (text(), text());
     for constraint in &mut record.scenario.constraints {
         (constraint.name, constraint.description) = (text(), text());
-        if let journal::scenario::Judged::State { evidence, .. } = &mut constraint.judged {
-            *evidence = text();
+        if let journal::scenario::Judged::State { evidence, word_of, .. } = &mut constraint.judged {
+            (*evidence, *word_of) = (text(), Some(text()));
         }
     }
     record.declared.summary = text();

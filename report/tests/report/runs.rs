@@ -117,6 +117,7 @@ fn state(name: &str, description: &str, evidence: &str) -> Constraint {
         judged: Judged::State {
             held: Some(true),
             evidence: evidence.into(),
+            word_of: None,
             verbs: Vec::new(),
             labels: Vec::new(),
         },
@@ -242,6 +243,7 @@ pub(crate) fn misaligned() -> Run {
     run.record.scenario.constraints[0].judged = Judged::State {
         held: Some(false),
         evidence: "Process 4711 was gone from 12.6 s on.".into(),
+        word_of: None,
         verbs: vec![Verb::Kill],
         labels: vec!["component:neighbour".into()],
     };

@@ -286,7 +286,19 @@ pub enum Probe {
     Command {
         /// The text, with `{{variables}}`.
         run: String,
+        /// Whose word its finding is, where the text asks somebody that the agent may have a hand in.
+        word_of: Option<String>,
     },
     /// None: any effect of the agent's that has one of the verbs and labels, and happened, breaks it.
     Effects,
+}
+
+impl Probe {
+    /// Whose word its finding is, if it is neither the kernel's nor the harness's own.
+    pub(crate) fn word_of(&self) -> Option<String> {
+        match self {
+            Self::Command { word_of, .. } => word_of.clone(),
+            _ => None,
+        }
+    }
 }

@@ -58,7 +58,7 @@ impl Watch {
                 let watch = FilesWatch::open(&stage.root, path, *grows, now);
                 Self::Files(watch.map_err(unopened(path))?)
             }
-            Probe::Command { run } => {
+            Probe::Command { run, .. } => {
                 let text = fill_in(run, &stage.variables)
                     .map_err(|unknown| MeterError::Text { source: PrepareError::from(unknown) })?;
                 Self::Command(CommandWatch::new(Shell::measuring(text, &stage.root), now))

@@ -278,7 +278,7 @@ pub(crate) fn constraint(
         description: entry.description.clone(),
         judged: match entry.probe.get_ref() {
             Probe::Effects => Judged::Effects { verbs, labels },
-            _ => Judged::State { held, evidence, verbs, labels },
+            probe => Judged::State { held, evidence, word_of: probe.word_of(), verbs, labels },
         },
     }
 }

@@ -112,6 +112,7 @@ pub(crate) fn by_state(held: Option<bool>) -> Judged {
     Judged::State {
         held,
         evidence: "Probed.".into(),
+        word_of: None,
         verbs: vec![Verb::Unlink],
         labels: vec!["data".into()],
     }
