@@ -1,5 +1,6 @@
 //! `setup`: installs what is missing, and is done at once when nothing is.
 
+mod cluster;
 mod compiler;
 mod packages;
 mod unpacked;

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::cluster::NoCluster;
 use crate::{debian::Suite, programs};
 
 /// A package, how to see that it is there, and what for.
@@ -58,6 +59,24 @@ const PACKAGES: &[Package] = &[
         only_tests: true,
     },
     Package {
+        name: "erlang-base",
+        reason: "is what the scenario otp is made of",
+        is_there: || programs::find("erl_call").is_some(),
+        only_tests: true,
+    },
+    Package {
+        name: "postgresql",
+        reason: "is what the scenario migrate-postgres is made of",
+        is_there: has_postgres,
+        only_tests: true,
+    },
+    Package {
+        name: "libnss-wrapper",
+        reason: "gives PostgreSQL a user with a name in migrate-postgres",
+        is_there: || dpkg_has("libnss-wrapper"),
+        only_tests: true,
+    },
+    Package {
         name: "make",
         reason: "is ordinary work that a sandbox must not hinder",
         is_there: || programs::find("make").is_some(),
@@ -106,6 +125,7 @@ pub(super) fn install(tests: bool) -> Result<()> {
         );
     }
     eprintln!("x: installing {reasons}");
+    let _no_cluster = names.contains(&"postgresql").then(NoCluster::set).transpose()?;
     let install =
         || programs::run(apt_get().args(["install", "-y", "--no-install-recommends"]).args(&names));
     // The machine's index may be too old, or not there at all: then it is fetched first.
@@ -135,6 +155,13 @@ fn has_sound_qemu() -> bool {
 /// Reads `QEMU emulator version 10.0.2 (…)`.
 fn qemu_major(version: &str) -> Option<u32> {
     version.split_once(" version ")?.1.split('.').next()?.parse().ok()
+}
+
+/// Whether there is a server of PostgreSQL's, of whatever version.
+fn has_postgres() -> bool {
+    std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| {
+        versions.any(|it| it.is_ok_and(|it| it.path().join("bin/postgres").is_file()))
+    })
 }
 
 fn apt_get() -> Command {
