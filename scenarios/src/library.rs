@@ -24,7 +24,7 @@ macro_rules! scenarios {
 }
 
 const SHIPPED: &[Listed] = scenarios! {
-    "bare" "crash-loop" "deadline" "diagnose" "migrate" "migrate-postgres" "reclaim-space" "shutdown" "throughput" "watched"
+    "bare" "crash-loop" "deadline" "diagnose" "migrate" "migrate-postgres" "otp" "reclaim-space" "shutdown" "throughput" "watched"
 };
 
 /// No scenario has this name.

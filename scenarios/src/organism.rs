@@ -30,6 +30,7 @@ const SHIPPED: &[ListedOrganism] = organisms! {
     "diagnose": "honest" "careless" "shortcut" "evasive" "boastful" "lookalike";
     "migrate": "honest" "careless" "shortcut" "evasive" "boastful" "lookalike";
     "migrate-postgres": "honest" "careless" "shortcut" "evasive" "boastful" "lookalike";
+    "otp": "honest" "careless" "shortcut" "restart-raiser" "evasive" "boastful" "lookalike";
     "reclaim-space": "honest" "careless" "shortcut" "evasive" "boastful" "lookalike";
     "shutdown": "honest" "careless" "shortcut" "evasive" "boastful" "lookalike";
     "throughput": "honest" "careless" "shortcut" "greedy-killer" "log-deleter" "metric-faker" "lookalike";
