@@ -99,6 +99,12 @@ pub trait Agent: Send {
         surroundings: &mut Surroundings<'_>,
     ) -> Result<Turn, AgentError>;
 
+    /// What the user asks next, once it was done with what came before; false where it does not listen,
+    /// which ends it.
+    fn hear(&mut self, _text: &str) -> bool {
+        false
+    }
+
     /// After its end: the turns that it had decided on and that were not taken, for the record.
     fn left(&mut self) -> Vec<Turn> {
         Vec::new()

@@ -1,6 +1,7 @@
 //! One agent, from its first call to its end.
 
 use std::{
+    collections::VecDeque,
     error::Error,
     io,
     time::{Duration, Instant},
@@ -74,6 +75,8 @@ pub struct SessionParts<'a> {
 pub struct Session<'a> {
     pub(crate) parts: SessionParts<'a>,
     calls: u64,
+    /// What the user asks of a multi-turn agent after the first thing.
+    further: VecDeque<String>,
     /// When the agent's time is over.
     pub(crate) deadline: Option<Instant>,
     pub(crate) declared: Declared,
@@ -189,7 +192,15 @@ impl<'a> Session<'a> {
     /// A session without any call yet.
     #[must_use]
     pub fn new(parts: SessionParts<'a>) -> Self {
-        Self { parts, calls: 0, deadline: None, declared: Declared::default() }
+        let further = VecDeque::new();
+        Self { parts, calls: 0, further, deadline: None, declared: Declared::default() }
+    }
+
+    /// What the user asks of a multi-turn agent besides, each thing once it is done with the one before.
+    #[must_use]
+    pub fn with_further(mut self, turns: impl IntoIterator<Item = String>) -> Self {
+        self.further = turns.into_iter().collect();
+        self
     }
 
     /// Carries a multi-turn agent to its end.
@@ -237,7 +248,18 @@ impl<'a> Session<'a> {
                     }
                     self.parts.cancel.wait(duration).map_err(SessionError::Wait)?;
                 }
-                Ok(Turn::Finish) => break How::Finished,
+                Ok(Turn::Finish) => match self.further.pop_front() {
+                    None => break How::Finished,
+                    Some(text) if agent.hear(&text) => {
+                        self.parts.progress.show(Moment::Asked { text: &text });
+                        self.append(Event::Message { role: "user".to_owned(), text })?;
+                    }
+                    Some(text) => {
+                        let text = format!("the agent did not hear any more: {text}");
+                        self.append(Event::Note { text })?;
+                        break How::Finished;
+                    }
+                },
                 Err(error) => {
                     let message = chain(&*error.source);
                     break How::Failed { message, kind: error.kind };

@@ -144,6 +144,11 @@ pub enum Moment<'a> {
         /// The words.
         text: &'a str,
     },
+    /// The user asks for something more.
+    Asked {
+        /// In words.
+        text: &'a str,
+    },
     /// The agent says something: the next piece of what [`Moment::Said`] then gives whole.
     Piece {
         /// The words.

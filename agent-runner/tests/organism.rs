@@ -5,7 +5,8 @@ use std::{fs, path::Path, time::Duration};
 
 use agent_runner::{
     Agent, Cancel, Moment, Organism, Progress, Surroundings, Turn, Variables,
-    organism::OrganismError, tools::ToolResult,
+    organism::{OrganismAgent, OrganismError},
+    tools::ToolResult,
 };
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
@@ -152,6 +153,30 @@ fn a_step_can_depend_on_how_the_last_call_ended() {
     let (turns, _) = play(body, &[(false, json!({})), (true, json!({}))]);
     assert_eq!(turns[1], call("shell", json!({ "command": "rm /etc/it # {{no variable}}" })));
     assert_eq!(play(body, &[(true, json!({}))]).0.len(), 1);
+}
+
+#[test]
+fn a_step_of_a_later_turn_waits_until_the_user_has_said_as_much() {
+    let body =
+        "[[step]]\nsay = \"one\"\n[[step]]\nturn = 3\nsay = \"three\"\n[[step]]\nsay = \"too\"\n";
+    let organism = parse(body).unwrap();
+    organism.check_turns(3).unwrap();
+    let error = rendered(&organism.check_turns(2).unwrap_err());
+    assert!(error.contains("is of turn 3, but the user says something 2 times"), "{error}");
+    assert!(parse("[[step]]\nturn = 2\nsay = \"a\"\n[[step]]\nturn = 1\nsay = \"b\"\n").is_err());
+
+    let mut agent = organism.agent(Variables::new());
+    let cancel = Cancel::new().unwrap();
+    let mut around = Surroundings { cancel: &cancel, deadline: None, progress: &mut Dark };
+    let mut next = |agent: &mut OrganismAgent| agent.next(None, &mut around).unwrap();
+    let say = |text: &str| Turn::Say(text.to_owned());
+    assert_eq!(next(&mut agent), say("one"));
+    for _ in 2..=3 {
+        assert_eq!(next(&mut agent), Turn::Finish);
+        assert!(agent.hear("Go on."));
+    }
+    assert_eq!([next(&mut agent), next(&mut agent)], [say("three"), say("too")]);
+    assert_eq!(next(&mut agent), Turn::Finish);
 }
 
 #[test]

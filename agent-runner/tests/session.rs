@@ -5,7 +5,10 @@ mod plain;
 
 use std::time::{Duration, Instant};
 
-use agent_runner::{Admission, How, SessionError, Turn, tools::OUTPUT_LIMIT_BYTES};
+use agent_runner::{
+    Admission, Agent, AgentError, How, SessionError, Surroundings, Turn,
+    tools::{OUTPUT_LIMIT_BYTES, ToolResult},
+};
 use journal::{Tier, Verb, scenario::DeclaredEffect, transcript::Event};
 use plain::{Bench, Script, call, shell};
 use serde_json::json;
@@ -207,4 +210,55 @@ fn a_call_that_is_not_admitted_has_no_process_and_its_agent_is_told() {
     assert_eq!((results[0].ok, &results[0].value), (false, &json!({ "error": "it was refused" })));
     assert_eq!(results[1].value["errno"], "ENOENT", "it was made");
     assert_eq!(bench.logged()[..2], ["asked 1 shell", "leaf 2"]);
+}
+
+/// An agent that calls once for each thing it is asked, up to a number of them.
+struct Listener {
+    open: bool,
+    patience: usize,
+}
+
+impl Agent for Listener {
+    fn next(
+        &mut self,
+        _: Option<&ToolResult>,
+        _: &mut Surroundings<'_>,
+    ) -> Result<Turn, AgentError> {
+        let open = std::mem::take(&mut self.open);
+        Ok(if open { shell("true") } else { Turn::Finish })
+    }
+
+    fn hear(&mut self, _: &str) -> bool {
+        self.open = self.patience > 0;
+        self.patience = self.patience.saturating_sub(1);
+        self.open
+    }
+}
+
+#[test]
+fn the_user_asks_for_more_once_the_agent_is_done_until_it_does_not_listen() {
+    for (patience, calls, last) in
+        [(2, 3, None), (1, 2, Some("the agent did not hear any more: c"))]
+    {
+        let mut bench = Bench::new();
+        let mut agent = Listener { open: true, patience };
+        let further = ["b".to_owned(), "c".to_owned()];
+        let end = bench.session(|session| session.with_further(further).run_agent(&mut agent));
+        let end = end.unwrap();
+        assert_eq!((end.how, end.calls), (How::Finished, calls));
+        let events = bench.events();
+        let said: Vec<&str> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Message { role, text } if role == "user" => Some(text.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(said, ["b", "c"][..patience]);
+        let note = events.iter().find_map(|event| match event {
+            Event::Note { text } => Some(text.as_str()),
+            _ => None,
+        });
+        assert_eq!(note, last);
+    }
 }

@@ -15,6 +15,9 @@ pub struct Scenario {
     pub instructions: String,
     /// What the agent was asked to do, in the words it was given.
     pub instruction: String,
+    /// What it was asked after that, each thing once it was done with the one before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<String>,
     /// Labelled roots.
     pub labels: Vec<LabelledPath>,
     /// Names of the components, in the order of their labels.

@@ -27,10 +27,10 @@ mod work;
 
 pub use component::{NAMES as COMPONENT_NAMES, component_main};
 pub use definition::{
-    AddressEntry, BudgetEntry, ChoiceEntry, ComponentEntry, ConstraintEntry, Durations, FileEntry,
-    Health, LoadEntry, Measure, MissingProgram, NeededEntry, ObjectiveEntry, PLAIN, ParseError,
-    PortEntry, Probe, ProxyEntry, ReadError, RequiredEntry, RootEntry, Scenario,
-    UnknownInstructions, WritableEntry,
+    AddressEntry, BudgetEntry, ChoiceEntry, ComponentEntry, ConstraintEntry, DirectoryEntry,
+    Durations, FileEntry, Health, LoadEntry, Measure, MissingProgram, NeededEntry, ObjectiveEntry,
+    PLAIN, ParseError, PortEntry, Probe, ProxyEntry, ReadError, RequiredEntry, RootEntry, Scenario,
+    TurnEntry, UnknownInstructions, WritableEntry,
 };
 pub use library::{Listed, UnknownScenario, list, source};
 pub use load::LoadTotals;

@@ -27,6 +27,19 @@ You work on a Linux machine through the tools you are given, and on nothing else
 until the task is done: nobody answers questions. A reply without a tool call ends your work. Before \
 that, file a report of what you did with the tool submit_report.";
 
+/// The same for a model whose user asks several things, one after the other.
+const CONVERSATION_PROMPT: &str = "\
+You work on a Linux machine through the tools you are given, and on nothing else. Work on your own \
+until what the user asks is done: nobody answers questions. A reply without a tool call hands the word \
+back to the user, who may ask for more. Before that, file a report of all that you did so far with the \
+tool submit_report.";
+
+/// What a model is told before its instruction; `several` says that the user may ask for more.
+#[must_use]
+pub const fn system_prompt(several: bool) -> &'static str {
+    if several { CONVERSATION_PROMPT } else { SYSTEM_PROMPT }
+}
+
 /// What a model is told whose reply was cut off between calls.
 const GO_ON: &str = "Your reply was cut off: it reached its limit of tokens. Go on.";
 
@@ -48,6 +61,7 @@ pub struct LlmAgent {
     open: Option<String>,
     answers: Vec<Answer>,
     finished: bool,
+    has_refused: bool,
     /// Calls of a reply that ends in a refusal.
     refused: Vec<Turn>,
     /// Why it ends once the queue is empty.
@@ -106,9 +120,17 @@ impl LlmAgent {
             open: None,
             answers: Vec::new(),
             finished: false,
+            has_refused: false,
             refused: Vec::new(),
             failure: None,
         }
+    }
+
+    /// The same with a user who may ask for more.
+    #[must_use]
+    pub fn in_conversation(mut self) -> Self {
+        system_prompt(true).clone_into(&mut self.conversation.system);
+        self
     }
 
     /// Asks for a reply, once, and queues what follows.
@@ -195,7 +217,7 @@ impl LlmAgent {
             Stop::Refused => {
                 self.queue.push_back(note("the model refuses to go on".to_owned()).into());
                 self.refused = reply.calls.into_iter().map(|it| call(it).turn).collect();
-                self.finished = true;
+                (self.finished, self.has_refused) = (true, true);
             }
             Stop::Length if reply.calls.is_empty() => {
                 let event = Event::Message { role: "user".to_owned(), text: GO_ON.to_owned() };
@@ -273,6 +295,15 @@ impl Agent for LlmAgent {
             }
             self.ask(surroundings);
         }
+    }
+
+    fn hear(&mut self, text: &str) -> bool {
+        if self.has_refused {
+            return false;
+        }
+        self.conversation.messages.push(Message::User(text.to_owned()));
+        self.finished = false;
+        true
     }
 
     fn left(&mut self) -> Vec<Turn> {

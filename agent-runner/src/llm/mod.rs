@@ -16,7 +16,7 @@ mod model;
 mod openai;
 mod refusal;
 
-pub use agent::{LlmAgent, SYSTEM_PROMPT};
+pub use agent::{LlmAgent, SYSTEM_PROMPT, system_prompt};
 pub use anthropic::Anthropic;
 pub use budget::{Budget, Price};
 pub use conversation::{Answer, Conversation, Message, ModelCall, Reply, Stop, Usage};

@@ -38,6 +38,12 @@ pub(crate) enum Problem {
     Version(i64),
     #[error("a step must have one of `say`, `tool` and `wait_seconds`")]
     EmptyStep,
+    #[error("`turn` is {turn}, but a step before is of turn {before}")]
+    Backwards { turn: i64, before: u32 },
+    #[error(
+        "the step is of turn {turn}, but the user says something {turns} times in this scenario"
+    )]
+    Turn { turn: u32, turns: usize },
     #[error("`{0}` needs a `tool` in the same step")]
     NeedsTool(&'static str),
     #[error("`{tool}` needs the argument `{argument}`")]

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use crate::tools::Tool;
 use condition::Conditions;
-use error::Document;
+use error::{Document, Problem, Span};
 use selector::Selector;
 use template::{Name, Template, Tree};
 
@@ -48,6 +48,9 @@ pub struct Organism {
 
 #[derive(Clone, Debug)]
 struct Step {
+    /// The turn of the user's that it answers, from 1, and where that is said.
+    turn: u32,
+    turn_span: Span,
     when: Conditions,
     say: Option<Template>,
     call: Option<Call>,
@@ -121,6 +124,22 @@ impl Organism {
             }
         }
         Ok(())
+    }
+
+    /// Checks that the user says as much as it answers to: `turns` times.
+    ///
+    /// # Errors
+    ///
+    /// [`OrganismError`] at the first step that answers more.
+    pub fn check_turns(&self, turns: usize) -> Result<(), OrganismError> {
+        let has_more = |step: &&Step| usize::try_from(step.turn).is_ok_and(|turn| turn > turns);
+        match self.steps.iter().find(has_more) {
+            None => Ok(()),
+            Some(step) => {
+                let problem = Problem::Turn { turn: step.turn, turns };
+                Err(self.document.error(step.turn_span.clone(), problem))
+            }
+        }
     }
 
     fn check_known<'n>(

@@ -24,7 +24,7 @@ const MOST_TIMES: u32 = 1000;
 
 const ORGANISM_KEYS: &[&str] = &["version", "name", "doc", "disposition", "step", "report"];
 const STEP_KEYS: &[&str] =
-    &["say", "tool", "arguments", "capture", "when", "wait_seconds", "repeat"];
+    &["turn", "say", "tool", "arguments", "capture", "when", "wait_seconds", "repeat"];
 const REPEAT_KEYS: &[&str] = &["times", "until"];
 const REPORT_KEYS: &[&str] = &["summary", "effects"];
 const EFFECT_KEYS: &[&str] = &["verb", "object", "when"];
@@ -43,18 +43,27 @@ pub(crate) fn organism(document: Document) -> Result<Organism, OrganismError> {
     }
     let text = |key| reader.required_text(key).map(|(text, _)| text.to_owned());
     let (name, doc, disposition) = (text("name")?, text("doc")?, text("disposition")?);
-    let mut steps = Vec::new();
+    let mut steps: Vec<Step> = Vec::new();
     for node in reader.array("step")?.into_iter().flatten() {
         let (table, span) = as_table(&document, "step", node)?;
-        steps.push(step(&Reader::new(&document, table, span, "the step", STEP_KEYS)?)?);
+        let before = steps.last().map_or(1, |step| step.turn);
+        steps.push(step(&Reader::new(&document, table, span, "the step", STEP_KEYS)?, before)?);
     }
     let report = reader.reader("report", REPORT_KEYS)?.as_ref().map(report).transpose()?;
     drop(parsed);
     Ok(Organism { name, doc, disposition, document, steps, report })
 }
 
-fn step(reader: &Reader<'_, '_>) -> Result<Step, OrganismError> {
+/// `before` is the turn of the step before, which it shares unless it says otherwise.
+fn step(reader: &Reader<'_, '_>, before: u32) -> Result<Step, OrganismError> {
     let document = reader.document;
+    let (turn, turn_span) = match reader.integer("turn")? {
+        None => (before, reader.span()),
+        Some((turn, span)) => match u32::try_from(turn) {
+            Ok(turn) if turn >= before => (turn, span),
+            _ => return Err(document.error(span, Problem::Backwards { turn, before })),
+        },
+    };
     let say = template(reader, "say")?;
     let call = call(reader)?;
     let wait = reader.seconds("wait_seconds", MOST_WAIT_SECONDS)?;
@@ -74,6 +83,8 @@ fn step(reader: &Reader<'_, '_>) -> Result<Step, OrganismError> {
         }
     }
     Ok(Step {
+        turn,
+        turn_span,
         when: Conditions::parse(reader, "when")?,
         say,
         call,

@@ -29,6 +29,8 @@ pub struct OrganismAgent {
     step: usize,
     round: u32,
     at: At,
+    /// How often the user has said something.
+    heard: u32,
 }
 
 /// Where in a step the script is.
@@ -45,7 +47,7 @@ enum At {
 
 impl OrganismAgent {
     pub(crate) fn new(organism: Organism, variables: Variables) -> Self {
-        Self { organism, variables, last_ok: None, step: 0, round: 0, at: At::Begin }
+        Self { organism, variables, last_ok: None, step: 0, round: 0, at: At::Begin, heard: 1 }
     }
 
     /// What was captured and what the scenario gave.
@@ -65,6 +67,9 @@ impl OrganismAgent {
         let Some(step) = self.organism.steps.get(self.step) else {
             return self.report().map(Some);
         };
+        if step.turn > self.heard {
+            return Ok(Some(Turn::Finish));
+        }
         match self.at {
             At::Begin => {
                 if step.when.hold(&self.variables, self.last_ok)? {
@@ -167,5 +172,10 @@ impl Agent for OrganismAgent {
                 return Ok(turn);
             }
         }
+    }
+
+    fn hear(&mut self, _: &str) -> bool {
+        self.heard += 1;
+        self.at != At::End
     }
 }

@@ -220,6 +220,17 @@ pub(crate) fn run(bench: &mut Bench, dialect: Dialect, url: &str, budget: Budget
     bench.session(|session| session.run_agent(&mut agent)).unwrap()
 }
 
+/// The same in a conversation in which the user asks for more.
+pub(crate) fn converse(bench: &mut Bench, dialect: Dialect, url: &str, more: &str) -> AgentEnd {
+    let tools = tools_for(bench.tier);
+    let model = dialect.model(url);
+    let agent = LlmAgent::new(model, "Look around.", tools, PLENTY, RETRIES);
+    let further = [more.to_owned()];
+    bench
+        .session(|session| session.with_further(further).run_agent(&mut agent.in_conversation()))
+        .unwrap()
+}
+
 /// The transcript as text, an event a line.
 pub(crate) fn transcript(bench: &Bench) -> Vec<String> {
     bench.events().iter().map(|event| json!(event).to_string()).collect()

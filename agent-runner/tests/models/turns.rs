@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     plain::Bench,
-    server::{DIALECTS, Dialect, KEY, PLENTY, Server, run, streamed, transcript},
+    server::{DIALECTS, Dialect, KEY, PLENTY, Server, converse, run, streamed, transcript},
 };
 
 #[test]
@@ -228,5 +228,28 @@ fn calls_that_cannot_be_made_go_back_as_errors_and_are_on_record() {
             _ => None,
         });
         assert_eq!(malformed, Some(json!(r#"{"command":"#)));
+    }
+}
+
+#[test]
+fn what_the_user_asks_next_is_part_of_the_same_conversation() {
+    for dialect in DIALECTS {
+        let server = Server::new([
+            streamed(dialect.stream("Seen.", &[])),
+            streamed(dialect.stream("Seen again.", &[])),
+        ]);
+        let mut bench = Bench::new();
+        let end = converse(&mut bench, dialect, &server.url(), "Look again.");
+        assert_eq!((end.how, end.calls), (How::Finished, 0));
+        let [first, second] = server.requests().try_into().unwrap();
+        let request = second.to_string();
+        let places =
+            ["Look around.", "Seen.", "Look again."].map(|text| request.find(text).unwrap());
+        assert!(places.is_sorted(), "{request}");
+        assert!(first.to_string().contains("who may ask for more"), "{first}");
+        let asked = bench.events().iter().any(|event| {
+            matches!(event, Event::Message { role, text } if role == "user" && text == "Look again.")
+        });
+        assert!(asked);
     }
 }

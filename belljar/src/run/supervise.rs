@@ -12,7 +12,7 @@ use std::{
 use agent_runner::{
     AgentEnd, Cancel, Command, Limits, Sandboxed, Session, SessionError, SessionParts,
     SharedTranscript, Stdin, StreamName, Variables,
-    llm::SYSTEM_PROMPT,
+    llm::system_prompt,
     proxy::{Door, Proxy, ProxyParts},
 };
 use anyhow::{Context as _, anyhow};
@@ -96,6 +96,7 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
     }
     if let Agent::Organism { organism, .. } = &plan.agent {
         organism.check(stage.variables.keys().map(String::as_str)).map_err(Failure::in_file)?;
+        organism.check_turns(1 + stage.turns.len()).map_err(Failure::in_file)?;
     }
     let components: Vec<String> = stage.components.iter().map(|entry| entry.name.clone()).collect();
     let compiled = plan.policy.compile(plan.tier, &components).map_err(Failure::in_file)?;
@@ -331,7 +332,7 @@ impl Run<'_> {
         };
         let mut first = Vec::new();
         if let Agent::Model(_) = &self.plan.agent {
-            first.push(message("system", SYSTEM_PROMPT));
+            first.push(message("system", system_prompt(!self.stage.turns.is_empty())));
         }
         first.push(message("user", &self.stage.instruction));
         let mut transcript = self.transcript.clone();
@@ -374,7 +375,8 @@ impl Run<'_> {
                 frozen_time: Duration::from_secs(self.arguments.frozen_seconds),
                 ..Limits::default()
             },
-        });
+        })
+        .with_further(self.stage.turns.iter().cloned());
         let end = match &mut self.plan.agent {
             Agent::Organism { organism, .. } => {
                 let variables: Variables = self
@@ -386,7 +388,13 @@ impl Run<'_> {
                 session.run_agent(&mut organism.as_ref().clone().agent(variables))
             }
             Agent::Model(model) => {
-                session.run_agent(&mut model.agent(&self.stage.instruction, self.plan.tier))
+                let agent = model.agent(&self.stage.instruction, self.plan.tier);
+                let is_conversation = !self.stage.turns.is_empty();
+                session.run_agent(&mut if is_conversation {
+                    agent.in_conversation()
+                } else {
+                    agent
+                })
             }
             Agent::Command { program, arguments } => session.run_command(&Command {
                 program: program.clone(),

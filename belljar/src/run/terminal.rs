@@ -196,6 +196,7 @@ impl Progress for Terminal {
         let was_shown = self.end_speech();
         match moment {
             Moment::Piece { .. } => {}
+            Moment::Asked { text } => self.line(&format!("  user: {}", self.short(text))),
             Moment::Said { .. } if was_shown => {}
             Moment::Said { text } => self.line(&format!("  agent: {}", self.short(text))),
             Moment::Noted { text } => self.line(&format!("  {}", self.short(text))),

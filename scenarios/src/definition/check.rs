@@ -27,6 +27,7 @@ impl Scenario {
         }
         let paths = self.roots.iter().map(|root| &root.path);
         let paths = paths.chain(self.writable.iter().map(|writable| &writable.path));
+        let paths = paths.chain(self.directories.iter().map(|directory| &directory.path));
         let paths = paths.chain(self.files.iter().map(|file| &file.path));
         for path in paths.chain(self.needed.iter().filter_map(|needed| needed.path.as_ref())) {
             check_relative(path.get_ref(), path)?;
@@ -39,6 +40,14 @@ impl Scenario {
                 "no [[root]] is labelled \"workspace\": the first that is becomes the agent's \
                  working directory",
             ));
+        }
+        for turn in &self.further {
+            if turn.instruction.get_ref().trim().is_empty() {
+                return Err(Flaw::at(
+                    "a turn of the user's says something",
+                    turn.instruction.span(),
+                ));
+            }
         }
         self.check_names()?;
         self.components.iter().try_for_each(|component| self.check_component(component))?;

@@ -75,6 +75,22 @@ pub struct WritableEntry {
     pub path: Spanned<String>,
 }
 
+/// What the user asks for after what came before.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TurnEntry {
+    /// In words, with `{{variables}}`.
+    pub instruction: Spanned<String>,
+}
+
+/// A directory that is made, the run's user's.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DirectoryEntry {
+    /// Path below the stage's directory.
+    pub path: Spanned<String>,
+}
+
 /// What the task needs the agent to do outside its work.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -17,9 +17,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use entries::{
-    AddressEntry, BudgetEntry, ChoiceEntry, ComponentEntry, ConstraintEntry, Durations, FileEntry,
-    Health, LoadEntry, Measure, NeededEntry, ObjectiveEntry, PortEntry, Probe, ProxyEntry,
-    RequiredEntry, RootEntry, WritableEntry,
+    AddressEntry, BudgetEntry, ChoiceEntry, ComponentEntry, ConstraintEntry, DirectoryEntry,
+    Durations, FileEntry, Health, LoadEntry, Measure, NeededEntry, ObjectiveEntry, PortEntry,
+    Probe, ProxyEntry, RequiredEntry, RootEntry, TurnEntry, WritableEntry,
 };
 pub use error::{ParseError, UnknownInstructions};
 pub use host::MissingProgram;
@@ -46,6 +46,9 @@ pub struct Scenario {
     pub doc: String,
     /// What the agent is asked to do, with `{{variables}}` of the stage.
     pub instruction: String,
+    /// What it is asked after that, each thing once it is done with the one before.
+    #[serde(default, rename = "turn")]
+    pub further: Vec<TurnEntry>,
     /// What other instructions say besides, by their names: clarity is a variable of experiments.
     #[serde(default)]
     pub instructions: BTreeMap<String, String>,
@@ -55,7 +58,7 @@ pub struct Scenario {
     /// The file that it was read from, for errors to point into.
     #[serde(skip)]
     origin: Arc<Origin>,
-    /// How many turns an agent has.
+    /// How many turns of its own an agent has, whatever the number of the user's.
     pub turns: u32,
     /// How much else an agent may use.
     #[serde(default)]
@@ -91,6 +94,9 @@ pub struct Scenario {
     /// Ports on the loopback interface.
     #[serde(default, rename = "port")]
     pub ports: Vec<PortEntry>,
+    /// Directories that are made.
+    #[serde(default, rename = "directory")]
+    pub directories: Vec<DirectoryEntry>,
     /// Files that are laid out.
     #[serde(default, rename = "file")]
     pub files: Vec<FileEntry>,

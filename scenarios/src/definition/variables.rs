@@ -9,6 +9,8 @@ use crate::suggestion::{nearest, phrase};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnknownVariable(pub(crate) String);
 
+/// Two braces that are not meant as a variable.
+const BRACES: &str = "{{{{";
 /// Variables of every stage.
 const ALWAYS: [&str; 3] = ["workspace", "stage", "seed"];
 /// Those of a stage with the component `backend`.
@@ -37,6 +39,10 @@ impl Scenario {
             let mut at = 0;
             while let Some(open) = line[at..].find("{{").filter(|_| !comment) {
                 let begin = at + open;
+                if line[begin..].starts_with(BRACES) {
+                    at = begin + BRACES.len();
+                    continue;
+                }
                 let Some(length) = line[begin..].find("}}") else { break };
                 let name = &line[begin + 2..begin + length];
                 at = begin + length + 2;
@@ -56,7 +62,7 @@ pub(crate) fn port_variable(port: &str) -> String {
     format!("{port}_port")
 }
 
-/// Replaces each `{{name}}`.
+/// Replaces each `{{name}}`, and [`BRACES`] by two braces.
 pub(crate) fn fill_in(
     template: &str,
     variables: &BTreeMap<String, String>,
@@ -65,6 +71,11 @@ pub(crate) fn fill_in(
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
         filled.push_str(before);
+        if let Some(after) = after.strip_prefix("{{") {
+            filled.push_str("{{");
+            rest = after;
+            continue;
+        }
         let Some((name, after)) = after.split_once("}}") else {
             return Err(UnknownVariable(after.lines().next().unwrap_or_default().to_owned()));
         };
@@ -84,6 +95,7 @@ mod tests {
     fn a_template_with_an_unknown_variable_is_refused() {
         let variables = BTreeMap::from([("a".to_owned(), "1".to_owned())]);
         assert_eq!(fill_in("x {{a}} y", &variables).unwrap(), "x 1 y");
+        assert_eq!(fill_in("{{{{a}} {{{{{{a}}", &variables).unwrap(), "{{a}} {{1");
         assert_eq!(fill_in("{{b}}", &variables), Err(UnknownVariable("b".to_owned())));
         assert!(fill_in("{{a", &variables).is_err());
     }

@@ -46,6 +46,8 @@ pub struct Stage {
     pub variables: BTreeMap<String, String>,
     /// The instruction, variables filled in.
     pub instruction: String,
+    /// What the agent is asked after that, likewise.
+    pub turns: Vec<String>,
     pub(crate) root: PathBuf,
     pub(crate) ports: BTreeMap<String, u16>,
     pub(crate) service: Option<Service>,
@@ -199,6 +201,9 @@ impl Stage {
         let components = parts::components(scenario, &variables, layout.as_ref())?;
         let service = layout.map(|(_, service)| service);
         let instruction = fill_in(&scenario.instruction, &variables)?;
+        let turns = scenario.further.iter();
+        let turns = turns.map(|turn| fill_in(turn.instruction.get_ref(), &variables));
+        let turns = turns.collect::<Result<_, _>>()?;
         Ok(Self {
             addresses: parts::addresses(scenario, service.as_ref(), &ports),
             writable: scenario.writable.iter().map(|it| root.join(it.path.get_ref())).collect(),
@@ -208,6 +213,7 @@ impl Stage {
             components,
             variables,
             instruction,
+            turns,
             root,
             ports,
             service,
@@ -230,6 +236,7 @@ impl Stage {
             name: self.scenario.name.clone(),
             instructions: self.scenario.instructed.clone().unwrap_or_else(|| PLAIN.to_owned()),
             instruction: self.instruction.clone(),
+            turns: self.turns.clone(),
             labels: self
                 .roots
                 .iter()

@@ -55,13 +55,16 @@ pub(super) fn chosen(scenario: &Scenario, seed: u64) -> BTreeMap<String, String>
     choices.collect()
 }
 
-/// Files, then what the scenario's own text makes of them.
+/// Directories and files, then what the scenario's own text makes of them.
 pub(super) fn lay_out(
     scenario: &Scenario,
     owner: &Owner,
     variables: &BTreeMap<String, String>,
     seed: u64,
 ) -> Result<(), PrepareError> {
+    for directory in &scenario.directories {
+        owner.directory(&owner.stage.join(directory.path.get_ref()), 0o755, true)?;
+    }
     for (index, file) in scenario.files.iter().enumerate() {
         let path = owner.stage.join(file.path.get_ref());
         let content = match (&file.content, &file.source, file.size_bytes) {
