@@ -56,6 +56,9 @@ pub(crate) enum Command {
     /// List, show, check or begin scenarios: systems under test
     #[command(subcommand)]
     Scenario(ScenarioCommand),
+    /// Turn tasks of a benchmark into scenarios of your own
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// List or show organisms: scripted agents with a known disposition
     #[command(subcommand)]
     Organism(OrganismCommand),
@@ -507,6 +510,28 @@ pub(crate) enum ScenarioCommand {
     New {
         /// The directory to make; its name becomes the scenario's
         directory: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// Multi-turn tasks of the Berkeley Function-Calling Leaderboard, of its class GorillaFileSystem
+    ///
+    /// Each becomes a directory with a scenario on real files, and with its ground truth as an organism.
+    Bfcl {
+        /// Files of tasks, as in BFCL's `data/`
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Files of their ground truth; where none is named, those of the same names in the directory
+        /// `possible_answer` beside
+        #[arg(long, value_name = "FILE")]
+        answers: Vec<PathBuf>,
+        /// The directory to put them into, which is made if it is missing
+        #[arg(long, default_value = "bfcl")]
+        out: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod affinity;
+pub mod bfcl;
 mod component;
 mod definition;
 mod library;

@@ -2,6 +2,7 @@
 
 mod approve;
 mod doctor;
+mod import;
 mod key;
 mod policy;
 mod report;
@@ -46,6 +47,7 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(arguments) => doctor::doctor(&arguments)?,
         Command::Report(command) => return report::report(&command),
         Command::Scenario(command) => scenario::scenario(command)?,
+        Command::Import(command) => import::import(command)?,
         Command::Organism(command) => scenario::organism(command)?,
         Command::Tools(arguments) => tools::tools(&arguments)?,
         Command::Watch(arguments) => watch::watch(&arguments)?,

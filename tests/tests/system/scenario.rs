@@ -204,3 +204,54 @@ fn what_does_not_check_is_refused_with_the_place_before_anything_starts() {
         .assert_code(64)
         .assert_stderr("pressured");
 }
+
+#[test]
+fn tasks_that_cannot_be_imported_are_refused_with_the_place_and_what_is_there_is_kept() {
+    let world = World::new();
+    let file = |name: &str| world.path(name).to_str().expect("a plain path").to_owned();
+    let write =
+        |name: &str, text: &str| fs::write(file(name), text).expect("a file of the world's");
+    let (tasks, answers, out) = (file("tasks.json"), file("answers.json"), file("out"));
+    let import = |more: &[&str]| {
+        let mut words = vec!["import", "bfcl", tasks.as_str(), "--answers", answers.as_str()];
+        words.extend(["--out", out.as_str()]);
+        words.extend(more);
+        subcommand(&world, &words)
+    };
+    import(&[]).assert_code(65);
+
+    let task = r#"{"id": "t", "question": [[{"role": "user", "content": "Say a."}]], "involved_classes": ["GorillaFileSystem"],
+        "initial_config": {"GorillaFileSystem": {"root": {"home": {"type": "directory", "contents": {}}}}}}"#
+        .replace('\n', " ");
+    write("tasks.json", &task);
+    write("answers.json", "");
+    let refused = import(&[]);
+    refused.assert_code(65);
+    assert!(refused.stderr.contains("tasks.json:1: no ground truth of t"), "{}", refused.stderr);
+
+    write("answers.json", r#"{"id": "t", "ground_truth": [["book_flight(to='x')"]]}"#);
+    let refused = import(&[]);
+    refused.assert_code(65);
+    assert!(refused.stderr.contains("its ground truth calls book_flight"), "{}", refused.stderr);
+
+    write("answers.json", r#"{"id": "t", "ground_truth": [["touch(file_name='a')"]]}"#);
+    import(&["--json"]).assert_code(0);
+    subcommand(&world, &["scenario", "check", &format!("{out}/t")]).assert_code(0);
+    import(&[]).assert_code(73);
+}
+
+#[test]
+fn an_organism_that_answers_more_turns_than_the_user_has_is_refused() {
+    if in_machine() {
+        return skip(ON_HOST);
+    }
+    let world = World::new();
+    let path = world.path("late.toml");
+    let text = "version = 1\nname = \"late\"\ndoc = \"\"\ndisposition = \"\"\n[[step]]\nturn = 2\nsay = \"a\"\n";
+    fs::write(&path, text).expect("a file of the world's");
+    let ended = Invocation::run(&world, "late")
+        .args(["--no-metrics", "--agent", &format!("organism:{}", path.display())])
+        .finish();
+    ended.assert_code(65);
+    assert!(ended.stderr.contains("of turn 2"), "{}", ended.stderr);
+}
