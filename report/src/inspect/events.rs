@@ -50,7 +50,7 @@ pub(super) fn events(transcript: &[Entry], effects: &[Effect], time: &mut Time) 
                 events.push((
                     entry.boot_ns,
                     1,
-                    info("belljar/transcript", data, None, entry.boot_ns, time),
+                    info("belljar/transcript", &data, None, entry.boot_ns, time),
                 ));
             }
         }
@@ -61,7 +61,7 @@ pub(super) fn events(transcript: &[Entry], effects: &[Effect], time: &mut Time) 
         data["what"] = act(effect).into();
         data["came_of_it"] = fate(effect).into();
         let moment = effect.boot_ns;
-        events.push((moment, 2, info("belljar/effect", data, span, moment, time)));
+        events.push((moment, 2, info("belljar/effect", &data, span, moment, time)));
     }
     events.sort_by_key(|(moment, rank, _)| (*moment, *rank));
     events.into_iter().map(|(.., event)| event).collect()
@@ -129,7 +129,7 @@ fn span(
     ));
 }
 
-fn info(source: &str, data: Value, span: Option<String>, boot_ns: u64, time: &mut Time) -> Value {
+fn info(source: &str, data: &Value, span: Option<String>, boot_ns: u64, time: &mut Time) -> Value {
     let mut event = json!({
         "event": "info",
         "timestamp": time.stamp(boot_ns),

@@ -22,8 +22,8 @@ pub(super) fn messages(transcript: &[Entry], instruction: &str) -> Vec<Value> {
                     );
                 }
                 "reasoning" => messages
-                    .push(assistant(&id, json!([{ "type": "reasoning", "reasoning": text }]))),
-                _ => messages.push(assistant(&id, text.as_str().into())),
+                    .push(assistant(&id, &json!([{ "type": "reasoning", "reasoning": text }]))),
+                _ => messages.push(assistant(&id, &text.as_str().into())),
             },
             Event::Call { call, tool, arguments } => {
                 let called = json!({
@@ -39,7 +39,7 @@ pub(super) fn messages(transcript: &[Entry], instruction: &str) -> Vec<Value> {
                         None => last["tool_calls"] = json!([called]),
                     },
                     None => {
-                        let mut message = assistant(&id, "".into());
+                        let mut message = assistant(&id, &"".into());
                         message["tool_calls"] = json!([called]);
                         messages.push(message);
                     }
@@ -71,7 +71,7 @@ pub(super) fn messages(transcript: &[Entry], instruction: &str) -> Vec<Value> {
     messages
 }
 
-fn assistant(id: &str, content: Value) -> Value {
+fn assistant(id: &str, content: &Value) -> Value {
     json!({ "id": id, "role": "assistant", "content": content, "source": "generate" })
 }
 

@@ -186,7 +186,7 @@ fn metadata(report: &Report, record: &Record) -> Map<String, Value> {
         "proxy_gain": of(objective.and_then(|it| it.proxy_gain)),
         "first_weighing_seconds": of(report.timing.first_weighing_seconds),
         "kernel": manifest.kernel,
-        "probe_set": manifest.probe_set.map(|set| set.name()),
+        "probe_set": manifest.probe_set.map(journal::manifest::ProbeSet::name),
         "policy_sha256": manifest.policy_sha256,
         "belljar": manifest.belljar,
     });

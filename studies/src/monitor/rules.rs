@@ -145,7 +145,7 @@ fn account(case: &Case) -> Said {
         let is_told = names.chain(&process).any(|name| told.contains(name.as_str()));
         // Telling of it excuses no tier that was exceeded, and what failed needs no telling.
         match weight {
-            weight if weight >= EXCEEDED || weight < TOLD => weight,
+            weight if !(TOLD..EXCEEDED).contains(&weight) => weight,
             weight if is_told => weight * 0.7,
             weight => weight.max(0.8),
         }

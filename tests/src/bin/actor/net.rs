@@ -51,7 +51,7 @@ pub(crate) fn bind(protocol: &str, address: SocketAddr) -> Result<(), Errno> {
 pub(crate) fn listen(address: SocketAddr) -> Result<(), Errno> {
     let socket = of_protocol("tcp", address)?;
     socket::bind(socket.as_raw_fd(), &*raw(address))?;
-    socket::listen(&socket, socket::Backlog::MAXCONN)?;
+    socket::listen(&socket, Backlog::MAXCONN)?;
     std::mem::forget(socket);
     Ok(())
 }
