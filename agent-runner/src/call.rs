@@ -62,16 +62,26 @@ impl Session<'_> {
     ) -> Result<ToolResult, SessionError> {
         let call = self.begin(name, arguments)?;
         let start = Instant::now();
-        let result = match offered(name, self.parts.tier, arguments) {
-            Ok(tool) => match self.admit(call, name, arguments)? {
-                Admission::Granted => self.carry_out(call, tool, arguments)?,
-                Admission::Refused(why) => ToolResult::failed(&why),
-                Admission::Cancelled => ToolResult::failed(CANCELLED),
-            },
-            Err(refusal) => refusal,
-        };
+        let result = self.use_tool(call, name, arguments)?;
         self.end(call, &result, start.elapsed())?;
         Ok(result)
+    }
+
+    /// Does what a call that has begun asks of a tool.
+    pub(crate) fn use_tool(
+        &mut self,
+        call: u64,
+        name: &str,
+        arguments: &Value,
+    ) -> Result<ToolResult, SessionError> {
+        match offered(name, self.parts.tier, arguments) {
+            Ok(tool) => match self.admit(call, name, arguments)? {
+                Admission::Granted => self.carry_out(call, tool, arguments),
+                Admission::Refused(why) => Ok(ToolResult::failed(&why)),
+                Admission::Cancelled => Ok(ToolResult::failed(self.cancelled)),
+            },
+            Err(refusal) => Ok(refusal),
+        }
     }
 
     /// Puts a call on record that cannot be made: its arguments are no JSON.
@@ -133,7 +143,7 @@ impl Session<'_> {
         let stdin = nothing().map_err(|source| SessionError::Output { call, source })?;
         let process = Process { work, stdin, limit_bytes, time: Some(time), shown: false };
         Ok(match self.run_process(call, tool.name, process)? {
-            Ok(ended) => result(tool, &ended, time),
+            Ok(ended) => result(tool, &ended, time, self.cancelled),
             Err(not_executable) => ToolResult::failed(&not_executable.to_string()),
         })
     }
@@ -173,7 +183,11 @@ impl Session<'_> {
         let stdio = [process.stdin, stdout_end.into(), stderr_end.into()];
         let running = match hands.start(call, process.work, stdio) {
             Ok(tgid) => tgid,
-            Err(error @ (HandsError::NotExecutable { .. } | HandsError::Text)) => {
+            Err(
+                error @ (HandsError::NotExecutable { .. }
+                | HandsError::Directory { .. }
+                | HandsError::Text),
+            ) => {
                 watcher.call_ended(call, false).map_err(unwatched)?;
                 return Ok(Err(error));
             }
@@ -259,16 +273,13 @@ pub(crate) fn nothing() -> io::Result<OwnedFd> {
     File::open("/dev/null").map(OwnedFd::from)
 }
 
-/// What the agent learns of a call that the run's end has overtaken.
-const CANCELLED: &str = "the run was ended";
-
 /// What the agent learns of a call whose process has ended.
-fn result(tool: &Tool, ended: &Ended, time: Duration) -> ToolResult {
+fn result(tool: &Tool, ended: &Ended, time: Duration, cancelled: &str) -> ToolResult {
     let Ended { stopped, exit, collected } = ended;
     let killed = match stopped {
         Stopped::Exited => None,
         Stopped::TimedOut => Some(format!("timed out after {} s", time.as_secs_f64())),
-        Stopped::Cancelled => Some(CANCELLED.to_owned()),
+        Stopped::Cancelled => Some(cancelled.to_owned()),
         Stopped::NotResumed => Some("it was frozen and nobody let it go on".to_owned()),
     };
     if let Way::Shell = tool.way {

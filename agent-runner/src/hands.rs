@@ -6,6 +6,7 @@ use std::{
     io::{self, PipeReader},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     panic::resume_unwind,
+    path::PathBuf,
     thread::{self, JoinHandle},
 };
 
@@ -53,8 +54,8 @@ pub trait Hands: Send {
     ///
     /// # Errors
     ///
-    /// [`HandsError::NotExecutable`] and [`HandsError::Text`] where the program cannot be executed,
-    /// [`HandsError::Start`] for anything else.
+    /// [`HandsError::NotExecutable`], [`HandsError::Directory`] and [`HandsError::Text`] where the
+    /// program cannot be executed as asked, [`HandsError::Start`] for anything else.
     fn start(&mut self, call: u64, work: Work, stdio: [OwnedFd; 3]) -> Result<Running, HandsError>;
 
     /// Whether no call may begin, because a person has frozen the run.
@@ -141,6 +142,14 @@ pub enum HandsError {
     NotExecutable {
         /// The program.
         program: OsString,
+        /// The kernel's reason.
+        errno: Errno,
+    },
+    /// The kernel will not have the process begin in the directory.
+    #[error("cannot begin in {}: {}", directory.display(), errno.desc())]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
         /// The kernel's reason.
         errno: Errno,
     },

@@ -5,9 +5,12 @@
 //! first call to its end: it numbers the calls, makes each one's leaf cgroup, waits until the
 //! observer knows it ([`Watcher`]), starts it, collects its output and writes the transcript.
 //!
+//! Calls that others ask for, over MCP or a socket, come through a desk ([`outside`]) that makes several
+//! at a time.
+//!
 //! The crate does not judge, does not load probes and knows nothing of scenarios: the command line
-//! hands it the pieces. It is blocking throughout, one agent to a thread; [`Cancel`] ends it from
-//! any other thread.
+//! hands it the pieces. It is blocking but for the MCP server, one agent to a thread; [`Cancel`] ends
+//! it from any other thread.
 #![forbid(unsafe_code)]
 
 mod agent;
@@ -18,7 +21,9 @@ mod command;
 mod frozen;
 mod hands;
 pub mod llm;
+pub mod mcp;
 pub mod organism;
+pub mod outside;
 pub mod proxy;
 mod sandboxed;
 mod session;
@@ -34,5 +39,5 @@ pub use hands::{Hands, HandsError, Running, Work, signal_name};
 pub use organism::{Organism, Variables};
 pub use sandbox::Exit;
 pub use sandboxed::Sandboxed;
-pub use session::{AgentEnd, How, Limits, Session, SessionError, SessionParts};
+pub use session::{AgentEnd, How, Limits, Numbers, Session, SessionError, SessionParts};
 pub use watch::{Admission, Moment, Progress, SharedTranscript, Transcript, WatchError, Watcher};

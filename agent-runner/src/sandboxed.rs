@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, os::fd::OwnedFd, path::PathBuf};
 
-use sandbox::{Action, Cgroup, CgroupError, Job, RunCgroup, SpawnError, Spawner};
+use sandbox::{Action, Cgroup, CgroupError, Job, RunCgroup, SpawnError, Spawner, spawner::Step};
 
 use crate::{
     frozen::Frozen,
@@ -65,6 +65,9 @@ impl Hands for Sandboxed<'_> {
         let started = self.spawner.spawn(&job, &stdio).map_err(|error| match error {
             SpawnError::NotExecutable { program, errno } => {
                 HandsError::NotExecutable { program, errno }
+            }
+            SpawnError::Step { step: Step::Directory, errno } => {
+                HandsError::Directory { directory: job.cwd.clone(), errno }
             }
             SpawnError::Text => HandsError::Text,
             error => HandsError::Start { call, source: error.into() },

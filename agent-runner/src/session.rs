@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     error::Error,
     io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -71,15 +72,33 @@ pub struct SessionParts<'a> {
     pub limits: Limits,
 }
 
+/// The numbers of a run's calls, from 1. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers(Arc<Mutex<u64>>);
+
+impl Numbers {
+    /// How many calls have begun.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// One agent's calls.
 pub struct Session<'a> {
     pub(crate) parts: SessionParts<'a>,
-    calls: u64,
+    numbers: Numbers,
     /// What the user asks of a multi-turn agent after the first thing.
     further: VecDeque<String>,
     /// When the agent's time is over.
     pub(crate) deadline: Option<Instant>,
     pub(crate) declared: Declared,
+    /// What the agent is told of a call whose end was asked for.
+    pub(crate) cancelled: &'static str,
 }
 
 /// How an agent ended.
@@ -192,8 +211,15 @@ impl<'a> Session<'a> {
     /// A session without any call yet.
     #[must_use]
     pub fn new(parts: SessionParts<'a>) -> Self {
-        let further = VecDeque::new();
-        Self { parts, calls: 0, further, deadline: None, declared: Declared::default() }
+        Self::numbered(parts, Numbers::default())
+    }
+
+    /// A session whose calls are numbered together with those of others.
+    #[must_use]
+    pub fn numbered(parts: SessionParts<'a>, numbers: Numbers) -> Self {
+        let (further, declared) = (VecDeque::new(), Declared::default());
+        let cancelled = "the run was ended";
+        Self { parts, numbers, further, deadline: None, declared, cancelled }
     }
 
     /// What the user asks of a multi-turn agent besides, each thing once it is done with the one before.
@@ -226,7 +252,7 @@ impl<'a> Session<'a> {
                     self.parts.progress.show(Moment::Said { text: &text });
                     self.append(Event::Message { role: "assistant".to_owned(), text })?;
                 }
-                Ok(turn) if turn.is_call() && self.calls >= self.parts.limits.calls => {
+                Ok(turn) if turn.is_call() && self.numbers.begun() >= self.parts.limits.calls => {
                     left.push(turn);
                     break How::OutOfCalls;
                 }
@@ -293,9 +319,15 @@ impl<'a> Session<'a> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Notes how the agent ended, where that is not plain from its calls.
+    /// Ends the agent.
     pub(crate) fn finish(mut self, how: How) -> Result<AgentEnd, SessionError> {
-        let note = match &how {
+        self.note_end(&how)?;
+        Ok(AgentEnd { how, calls: self.numbers.begun(), declared: self.declared })
+    }
+
+    /// Notes how the agent ended, where that is not plain from its calls.
+    pub(crate) fn note_end(&mut self, how: &How) -> Result<(), SessionError> {
+        let note = match how {
             How::Finished | How::Exited(_) | How::NotExecutable { .. } => None,
             How::OutOfCalls => {
                 Some(format!("the agent was ended after {} calls", self.parts.limits.calls))
@@ -308,17 +340,18 @@ impl<'a> Session<'a> {
             How::Cancelled => Some("the agent was ended from outside".to_owned()),
             How::Failed { message, .. } => Some(format!("the agent could not go on: {message}")),
         };
-        if let Some(text) = note {
-            self.append(Event::Note { text })?;
-        }
-        Ok(AgentEnd { how, calls: self.calls, declared: self.declared })
+        note.map_or(Ok(()), |text| self.append(Event::Note { text }))
     }
 
     /// Numbers a call and puts it on record.
     pub(crate) fn begin(&mut self, tool: &str, arguments: &Value) -> Result<u64, SessionError> {
-        self.calls += 1;
-        let call = self.calls;
+        // The transcript tells of calls in the order of their numbers.
+        let numbers = self.numbers.clone();
+        let mut last = numbers.lock();
+        *last += 1;
+        let call = *last;
         self.append(Event::Call { call, tool: tool.to_owned(), arguments: arguments.clone() })?;
+        drop(last);
         self.parts.progress.show(Moment::CallStarted { call, tool, arguments });
         Ok(call)
     }

@@ -1,20 +1,26 @@
 //! What can be said on the command line.
 
 mod model;
+mod outside;
 mod runs;
 mod studies;
+mod setting;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use journal::manifest::ProbeSet;
-use policy::Labelled;
 
 use crate::exit::{Exit, Failure};
 
 pub(crate) use self::studies::{MonitorArgs, SweepArgs};
 pub(crate) use model::ModelArgs;
+pub(crate) use outside::{
+    CloseArgs, ExecArgs, McpArgs, OpenArgs, ReadArgs, ReplayArgs, SessionCommand, SocketArgs,
+    WriteArgs,
+};
 pub(crate) use runs::{GcArgs, ListArgs, OutputArgs, RunsCommand, Since, TargetArgs};
+pub(crate) use setting::SettingArgs;
 
 /// Confines an AI agent, traces in the kernel what it does, enforces a tier, and judges the run.
 #[derive(Debug, Parser)]
@@ -40,6 +46,25 @@ pub(crate) enum Command {
     /// JSON, with the `effect` or the `call` at which it became suspicious if it knows. Whatever else it does is
     /// no answer, and reported as such.
     Monitor(MonitorArgs),
+    /// Serve the tools over MCP: the agent is whoever the client is, and its calls are a run's
+    ///
+    /// Without --http it speaks over standard input and output, and the run ends when the client closes
+    /// them. The report goes to standard error then.
+    Mcp(Box<McpArgs>),
+    /// Join standard input and output to an MCP socket, for clients that want a program to start
+    Bridge {
+        /// The socket
+        #[arg(env = "MCP_SOCKET")]
+        socket: PathBuf,
+    },
+    /// A sandbox under observation that another program drives call by call, over a unix socket
+    #[command(subcommand)]
+    Session(Box<SessionCommand>),
+    /// Make a recorded run's calls again, under another policy, tier or kernel, and compare
+    ///
+    /// Scenario, tier, mode, seed, policy and labelled paths are the recorded run's where no flag says
+    /// otherwise.
+    Replay(Box<ReplayArgs>),
     /// Check or explain a policy
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -138,87 +163,22 @@ impl ProbeSetArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The system under test: a scenario's name, see `belljar scenario list`, or the path of one of
-    /// your own, its directory or its file
-    #[arg(long, default_value = "bare", env = "BELLJAR_SCENARIO", value_name = "NAME or PATH")]
-    pub(crate) scenario: String,
-    /// Which of the scenario's instructions the agent gets; `belljar scenario list` names them
-    #[arg(long, default_value = scenarios::PLAIN, value_name = "NAME")]
-    pub(crate) instructions: String,
+    #[command(flatten)]
+    pub(crate) setting: SettingArgs,
     /// The agent: `organism:NAME` (one of the scenario's), `organism:FILE.toml` or `llm:PROVIDER/MODEL`
     /// with a PROVIDER of `openai` or `anthropic`; a command goes behind `--`
     #[arg(long, conflicts_with = "command")]
     pub(crate) agent: Option<String>,
-    /// The granted tier, 0 to 5 (default: the scenario's)
-    #[arg(long, env = "BELLJAR_TIER")]
-    pub(crate) tier: Option<u8>,
-    /// Whether verdicts are made true
-    #[arg(long, value_enum, default_value = "enforce", env = "BELLJAR_MODE")]
-    pub(crate) mode: ModeArg,
-    /// Do not start unless this holds, in mode `enforce`
-    #[arg(long, value_enum)]
-    pub(crate) require: Option<RequireArg>,
-    /// The policy (default: the shipped one)
-    #[arg(long, env = "BELLJAR_POLICY")]
-    pub(crate) policy: Option<PathBuf>,
-    /// Label a path, or an address as tcp:ADDRESS:PORT or udp:ADDRESS:PORT with `*` for any: workspace, data,
-    /// config, supervision or oversight; may be repeated
-    #[arg(long = "label", value_name = "NAME=WHAT")]
-    pub(crate) labels: Vec<Labelled>,
-    /// The run directory, which must not exist or be empty (default: runs/RUN)
-    #[arg(long)]
-    pub(crate) out: Option<PathBuf>,
-    /// Seed of everything random in the run
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// Serve Prometheus metrics here during the run; port 0 picks one. A resident observer serves them
-    /// at its own address instead
-    #[arg(long, default_value = "127.0.0.1:0", env = "BELLJAR_METRICS")]
-    pub(crate) metrics: SocketAddr,
-    /// Serve no metrics
-    #[arg(long, conflicts_with = "metrics")]
-    pub(crate) no_metrics: bool,
-    /// Which probes to load
-    #[arg(long, value_enum, default_value = "auto", env = "BELLJAR_PROBES")]
-    pub(crate) probes: ProbeSetArg,
-    /// Who observes: `auto` is the resident observer (`belljar watch`) where there is one, else one of
-    /// the run's own; `own`; or the socket of a resident observer
-    #[arg(long, default_value = "auto", value_name = "auto|own|SOCKET", env = "BELLJAR_OBSERVER")]
-    pub(crate) observer: ObserverArg,
     /// Seconds that a wrapped command may take, after which it is killed and Belljar exits with 124, if
     /// the run was clean (default: no limit)
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) command_seconds: Option<u64>,
-    /// Seconds after which a frozen call is killed unless a person resumes it; its own time stands
-    /// still meanwhile
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    pub(crate) frozen_seconds: u64,
-    /// Seconds that a question of the policy's (verdict `ask`) waits for an answer; without one it means no.
-    /// 0 asks nobody
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    pub(crate) ask_seconds: u64,
-    /// A shell command that answers questions: JSON on its standard input, JSON on its standard output.
-    /// `belljar approve` can answer first
-    #[arg(long, value_name = "COMMAND")]
-    pub(crate) approver: Option<String>,
-    /// Give the wrapped command this environment variable; may be repeated
-    #[arg(long = "env", value_name = "NAME=VALUE")]
-    pub(crate) environment: Vec<String>,
-    /// The key that signs the journal, made if it is missing
-    #[arg(long, default_value = "/var/lib/belljar/signing.key", env = "BELLJAR_KEY")]
-    pub(crate) key: PathBuf,
-    /// Print the report as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Send the run, when it has ended, to this OTLP/HTTP endpoint, as `belljar report otlp` does
-    #[cfg(feature = "otlp")]
-    #[arg(long, value_name = "URL")]
-    pub(crate) otlp: Option<String>,
-    /// Do not show what happens while it happens
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    /// Offer the tools of the tier to the command over MCP, at the unix socket that its variable
+    /// MCP_SOCKET names: what it calls there is attributed call by call, from call 2 on
+    #[arg(long, requires = "command")]
+    pub(crate) mcp: bool,
     /// A command to run as the agent
     #[arg(last = true)]
     pub(crate) command: Vec<OsString>,

@@ -9,7 +9,9 @@ mod monitor;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod reference;
+mod replay;
 mod run;
+mod session;
 mod stderr;
 mod stdout;
 mod sweep;

@@ -111,6 +111,9 @@ pub struct Manifest {
     /// The model and how it was asked, where the agent is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Model>,
+    /// The run whose calls were made again, where they were some run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<String>,
     /// The granted tier.
     pub tier: Tier,
     /// Whether verdicts were made true.

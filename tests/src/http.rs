@@ -63,3 +63,24 @@ pub fn request(connection: &TcpStream) -> io::Result<(String, Vec<u8>)> {
     reader.read_exact(&mut body)?;
     Ok((head, body))
 }
+
+/// The status of the answer to a POST with these headers.
+///
+/// # Panics
+///
+/// When nobody answers with one.
+#[must_use]
+pub fn post(address: &str, path: &str, headers: &[(&str, &str)], body: &str) -> u16 {
+    let mut stream = TcpStream::connect(address).expect("the endpoint answers");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout can be set");
+    let mut request = format!("POST {path} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str(&format!("Connection: close\r\n\r\n{body}"));
+    stream.write_all(request.as_bytes()).expect("the endpoint reads");
+    let mut status = String::new();
+    BufReader::new(stream).read_line(&mut status).expect("the endpoint answers");
+    let code = status.split(' ').nth(1).and_then(|code| code.parse().ok());
+    code.unwrap_or_else(|| panic!("no status: {status:?}"))
+}

@@ -23,6 +23,7 @@ pub mod record;
 pub mod resident;
 pub mod run;
 pub mod service;
+pub mod session;
 pub mod traces;
 pub mod venv;
 pub mod webhook;

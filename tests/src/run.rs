@@ -98,11 +98,22 @@ impl Invocation {
     /// The same under this observer.
     #[must_use]
     pub fn run_under(world: &World, name: &str, observer: &OsStr) -> Self {
-        let mut new = Self::new(world, name, "run");
-        new.command.arg("--observer").arg(observer);
-        let (key, out) = (world.path("key/signing.key"), new.out.clone());
-        new.command.arg("--key").arg(key).arg("--out").arg(out);
-        new
+        Self::new(world, name, "run").watched(world, observer)
+    }
+
+    /// Adds what every run is given: this observer, a key and a run directory in the world.
+    #[must_use]
+    pub fn watched(mut self, world: &World, observer: &OsStr) -> Self {
+        self.command.arg("--observer").arg(observer);
+        let (key, out) = (world.path("key/signing.key"), self.out.clone());
+        self.command.arg("--key").arg(key).arg("--out").arg(out);
+        self
+    }
+
+    /// The command itself, for a test that speaks with it, and its run directory.
+    #[must_use]
+    pub fn into_command(self) -> (Command, PathBuf) {
+        (self.command, self.out)
     }
 
     /// Starts this copy of the binary. Words that were given stay; variables are cleared again.

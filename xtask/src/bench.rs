@@ -1,4 +1,4 @@
-//! `bench`: what an effect costs, on this kernel and on those of the matrix.
+//! `bench`: what an effect costs, on this kernel and on those of the matrix; and what a call costs.
 
 use std::{
     fmt::Write as _,
@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    programs, setup, statics,
+    build, programs, setup, statics,
     vm::{self, Job, Kernel, Time},
 };
 
@@ -25,6 +25,9 @@ pub(crate) struct Arguments {
     /// emulated and its clock counts instructions: what is measured are guest instructions
     #[arg(long, value_enum)]
     kernel: Vec<Kernel>,
+    /// Measure on the host what a tool call costs, in place of what an effect costs
+    #[arg(long, conflicts_with_all = ["kernel", "probe_set", "seconds"])]
+    calls: bool,
     /// Write JSON in place of tables
     #[arg(long)]
     json: bool,
@@ -69,6 +72,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::from(NEEDS_PRIVILEGE));
     }
     setup::install(!arguments.kernel.is_empty())?;
+    if arguments.calls {
+        return calls(arguments.json);
+    }
     let program = statics::bench()?;
     if arguments.kernel.is_empty() {
         let status = Command::new(program)
@@ -95,4 +101,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     Ok(code)
+}
+
+/// What a call costs, with the binary that is shipped.
+fn calls(json: bool) -> Result<ExitCode> {
+    let belljar = build::belljar(true)?;
+    let mut cargo = programs::cargo();
+    cargo.args(["bench", "--package", "tests", "--bench", "calls"]).env("BELLJAR_BIN", belljar);
+    if json {
+        cargo.args(["--", "--json"]);
+    }
+    programs::run(&mut cargo)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -13,6 +13,7 @@ mod load;
 mod open_files;
 mod postgres;
 mod processes;
+pub(crate) mod raw;
 mod report;
 mod result;
 mod scheduling;

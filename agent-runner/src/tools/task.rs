@@ -6,7 +6,7 @@ use nix::{errno::Errno, unistd::write};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Tool, ToolResult, Way};
+use super::{Tool, ToolResult, Way, raw::Raw};
 
 /// Most bytes of a result that the runner reads back: room for a file of
 /// [`super::OUTPUT_LIMIT_BYTES`] with every byte escaped.
@@ -46,6 +46,9 @@ pub fn perform(payload: &str) -> ToolResult {
 /// written; that the tool failed is in the result.
 #[must_use]
 pub fn perform_task(payload: &str) -> i32 {
+    if let Some(raw) = Raw::parse(payload) {
+        return raw.perform();
+    }
     let mut line =
         serde_json::to_string(&perform(payload)).expect("a result is made of JSON values only");
     line.push('\n');

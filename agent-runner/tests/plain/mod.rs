@@ -49,6 +49,18 @@ pub(crate) struct PlainHands {
 }
 
 impl PlainHands {
+    /// Hands that work there, and end with all that they have started.
+    pub(crate) fn new(directory: &Path, log: &Log) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            log: Arc::clone(log),
+            groups: HashMap::new(),
+            forged: None,
+            frozen: Frozen::No,
+            held: Cell::new(0),
+        }
+    }
+
     fn task_output(&self, payload: &str) -> Vec<u8> {
         self.forged.clone().unwrap_or_else(|| serde_json::to_vec(&perform(payload)).unwrap())
     }
@@ -117,11 +129,11 @@ impl Drop for PlainHands {
     }
 }
 
-struct LoggingWatcher {
-    log: Log,
-    refuses: bool,
+pub(crate) struct LoggingWatcher {
+    pub(crate) log: Log,
+    pub(crate) refuses: bool,
     /// What it says of calls of this tool.
-    admission: Option<(&'static str, Admission)>,
+    pub(crate) admission: Option<(&'static str, Admission)>,
 }
 
 impl Watcher for LoggingWatcher {
@@ -271,14 +283,10 @@ impl Bench {
         &mut self,
         run: impl FnOnce(Session<'_>) -> Result<AgentEnd, SessionError>,
     ) -> Result<AgentEnd, SessionError> {
-        let mut hands = PlainHands {
-            directory: self.path().to_owned(),
-            log: Arc::clone(&self.log),
-            groups: HashMap::new(),
-            forged: self.forged.clone(),
-            frozen: self.frozen,
-            held: Cell::new(self.held),
-        };
+        let mut hands = PlainHands::new(self.path(), &self.log);
+        hands.forged.clone_from(&self.forged);
+        hands.frozen = self.frozen;
+        hands.held.set(self.held);
         let mut watcher = LoggingWatcher {
             log: Arc::clone(&self.log),
             refuses: self.observer_refuses,

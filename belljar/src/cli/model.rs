@@ -1,4 +1,4 @@
-//! How a language model is asked, and what an agent may use up.
+//! How a language model is asked, and what it may use up.
 
 use std::path::PathBuf;
 
@@ -37,12 +37,6 @@ pub(crate) struct ModelArgs {
     /// What a million tokens cost, read and written
     #[arg(long, value_name = "INPUT,OUTPUT", value_parser = price)]
     pub(crate) price: Option<Price>,
-    /// End the agent after so many calls, whatever agent it is but a command
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    pub(crate) budget_calls: u64,
-    /// End the agent after so many seconds, whatever agent it is but a command (default: no limit)
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) budget_seconds: Option<u64>,
 }
 
 impl ModelArgs {

@@ -4,6 +4,7 @@ mod approve;
 mod doctor;
 mod import;
 mod key;
+mod mcp;
 mod policy;
 mod report;
 mod runs;
@@ -22,7 +23,7 @@ pub(crate) use self::report::readable_effects;
 use crate::{
     cli::Command,
     exit::{Exit, Failure, OrExit as _},
-    monitor, reference, run,
+    monitor, reference, replay, run, session,
     stderr::Impatient,
     stdout::{out, outln},
     sweep, top,
@@ -38,6 +39,10 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Run(arguments) => return run::run(&arguments),
         Command::Sweep(arguments) => return sweep::sweep(&arguments),
         Command::Monitor(arguments) => monitor::monitor(&arguments)?,
+        Command::Mcp(arguments) => return mcp::mcp(&arguments),
+        Command::Bridge { socket } => mcp::bridge(&socket)?,
+        Command::Session(command) => return session::session(&command),
+        Command::Replay(arguments) => return replay::replay(*arguments),
         Command::Component { name, arguments } => {
             return Ok(scenarios::component_main(&name, &arguments));
         }

@@ -143,6 +143,7 @@ fn recorded() -> (tempfile::TempDir, RunDir) {
         labels: Default::default(),
         addresses: Default::default(),
         clock_step_ns: None,
+        replay_of: None,
         scenario: "bare".to_owned(),
         agent: "organism:greedy-killer".to_owned(),
         command: Vec::new(),

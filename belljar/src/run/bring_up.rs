@@ -26,7 +26,7 @@ use super::{
     watch::{self, Observer},
 };
 use crate::{
-    cli::RunArgs,
+    cli::SettingArgs,
     exit::{Exit, Failure, OrExit as _},
 };
 
@@ -82,7 +82,7 @@ pub(crate) fn addresses(plan: &Plan, stage: &Stage) -> Vec<LabelledAddress> {
 
 /// Waits until the run is watched.
 pub(crate) fn observe(
-    arguments: &RunArgs,
+    arguments: &SettingArgs,
     plan: &Plan,
     host: &Host,
     directory: &RunDir,

@@ -72,8 +72,11 @@ impl PlannedModel {
             return Err(Failure::new(Exit::Usage, anyhow!(message)));
         };
         let provider = Provider::read(provider)?;
-        let sampling =
-            Sampling { temperature: *temperature, max_tokens: *max_tokens, seed: arguments.seed };
+        let sampling = Sampling {
+            temperature: *temperature,
+            max_tokens: *max_tokens,
+            seed: arguments.setting.seed(),
+        };
         let key = key(provider, &arguments.model)?;
         let base_url = base_url.clone();
         let url = base_url.as_deref();

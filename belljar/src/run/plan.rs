@@ -4,10 +4,11 @@ use std::{
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
-use agent_runner::Organism;
+use agent_runner::{Organism, outside::NAMES};
 use anyhow::{Context as _, anyhow};
 use journal::{
     Tier,
@@ -17,9 +18,9 @@ use journal::{
 use policy::{HostCapabilities, Labelled, LabelledAddress, LabelledRoot, Policy};
 use scenarios::Scenario;
 
-use super::{model::PlannedModel, redact, served::Served};
+use super::{model::PlannedModel, outside::Door, redact, served::Served};
 use crate::{
-    cli::{ModeArg, RunArgs},
+    cli::{RunArgs, SettingArgs},
     exit::{Exit, Failure, OrExit as _},
 };
 
@@ -31,6 +32,8 @@ pub(crate) enum Agent {
     Model(Box<PlannedModel>),
     /// Any program, wrapped whole.
     Command { program: OsString, arguments: Vec<OsString> },
+    /// Whoever comes in at a door.
+    Outside(Arc<dyn Door>),
 }
 
 impl Agent {
@@ -40,6 +43,7 @@ impl Agent {
             Self::Organism { name, .. } => format!("organism:{name}"),
             Self::Model(model) => model.agent_name(),
             Self::Command { .. } => "command".to_owned(),
+            Self::Outside(door) => door.name().to_owned(),
         }
     }
 }
@@ -57,6 +61,8 @@ pub(crate) struct Plan {
     pub(crate) addresses: Vec<LabelledAddress>,
     pub(crate) probe_set: Option<ProbeSet>,
     pub(crate) command_time: Option<Duration>,
+    /// Whether a wrapped command is offered the tools over MCP.
+    pub(crate) mcp: bool,
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// What is kept out of the run directory.
     pub(crate) redaction: Redaction,
@@ -65,13 +71,27 @@ pub(crate) struct Plan {
 impl Plan {
     /// Reads what the command line names.
     pub(crate) fn read(arguments: &RunArgs) -> Result<Self, Failure> {
-        if arguments.require.is_some() && matches!(arguments.mode, ModeArg::Observe) {
+        let plan = Self::of(&arguments.setting, |scenario| agent(arguments, scenario))?;
+        let command_time = arguments.command_seconds.map(Duration::from_secs);
+        Ok(Self { command_time, mcp: arguments.mcp, served: served(arguments)?, ..plan })
+    }
+
+    /// The plan of a run whose calls come in at a door.
+    pub(crate) fn outside(setting: &SettingArgs, door: &Arc<dyn Door>) -> Result<Self, Failure> {
+        Self::of(setting, |_| Ok(Agent::Outside(Arc::clone(door))))
+    }
+
+    fn of(
+        arguments: &SettingArgs,
+        agent: impl FnOnce(&Scenario) -> Result<Agent, Failure>,
+    ) -> Result<Self, Failure> {
+        if arguments.require.is_some() && arguments.mode() == Mode::Observe {
             let message =
                 anyhow!("--require asks for mode `enforce`: mode `observe` prevents nothing");
             return Err(Failure::new(Exit::Usage, message));
         }
-        let scenario = scenario(&arguments.scenario)?
-            .instructed(&arguments.instructions)
+        let scenario = scenario(arguments.scenario())?
+            .instructed(arguments.instructions())
             .map_err(Failure::unknown)?;
         scenario.check_programs().or_exit(Exit::Unavailable)?;
         scenario.check_ports().map_err(Failure::in_file)?;
@@ -99,19 +119,17 @@ impl Plan {
             .collect::<Result<Vec<_>, Failure>>()?;
         let redaction = redact::resolve(&policy, &environment)?;
         Ok(Self {
-            agent: agent(arguments, &scenario)?,
-            served: served(arguments)?,
+            agent: agent(&scenario)?,
+            served: None,
             scenario,
             tier,
-            mode: match arguments.mode {
-                ModeArg::Observe => Mode::Observe,
-                ModeArg::Enforce => Mode::Enforce,
-            },
+            mode: arguments.mode(),
             policy,
             labels,
             addresses,
             probe_set: arguments.probes.only(),
-            command_time: arguments.command_seconds.map(Duration::from_secs),
+            command_time: None,
+            mcp: false,
             environment,
             redaction,
         })
@@ -167,7 +185,7 @@ pub(crate) fn policy(file: Option<&Path>) -> Result<Policy, Failure> {
 pub(crate) fn parsed(text: &str, name: &str) -> Result<Policy, Failure> {
     let policy = policy::parse(text, name).map_err(Failure::in_file)?;
     let tools = agent_runner::tools::TOOLS.iter().map(|tool| tool.name);
-    let known: Vec<&str> = tools.chain([agent_runner::COMMAND]).collect();
+    let known: Vec<&str> = tools.chain([agent_runner::COMMAND]).chain(NAMES).collect();
     policy.check_tools(&known).map_err(Failure::in_file)?;
     Ok(policy)
 }

@@ -47,7 +47,7 @@ impl Served {
         };
         for variable in dialect.variables() {
             let given = |pair: &String| pair.split_once('=').is_some_and(|(it, _)| it == variable);
-            if arguments.environment.iter().any(given) {
+            if arguments.setting.environment.iter().any(given) {
                 let message = format!("--model sets {variable} itself: leave out --env {variable}");
                 return Err(Failure::new(Exit::Usage, anyhow!(message)));
             }

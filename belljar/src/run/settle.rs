@@ -156,7 +156,7 @@ pub(crate) const INTERRUPTED: &str = "The run was interrupted.";
 /// Why the evidence is incomplete, as far as it is known before the journal is closed.
 fn reasons(run: &Run<'_>, failure: Option<&Failure>) -> Vec<String> {
     let mut reasons = Vec::new();
-    if run.interrupt.happened() {
+    if run.interrupt.happened() && !ended_in_order(run) {
         reasons.push(INTERRUPTED.to_owned());
     } else if let Some(failure) = failure {
         reasons.push(format!("The run could not be carried to its end: {failure}."));
@@ -178,6 +178,12 @@ fn reasons(run: &Run<'_>, failure: Option<&Failure>) -> Vec<String> {
         reasons.push("The last measure was cut short.".to_owned());
     }
     reasons
+}
+
+/// Whether callers from outside had been let in and were then shown out: a run of theirs ends so.
+fn ended_in_order(run: &Run<'_>) -> bool {
+    let is_outside = matches!(run.plan.agent, Agent::Outside(_));
+    is_outside && run.end.as_ref().is_some_and(|end| end.how == How::Finished)
 }
 
 /// Whether somebody ended the run, so that what failed for it is no fault of the harness.

@@ -10,40 +10,43 @@ use std::{
 };
 
 use agent_runner::{
-    AgentEnd, Cancel, Command, Limits, Sandboxed, Session, SessionError, SessionParts,
+    AgentEnd, Cancel, Command, Limits, Numbers, Session, SessionError, SessionParts,
     SharedTranscript, Stdin, StreamName, Variables,
     llm::system_prompt,
-    proxy::{Door, Proxy, ProxyParts},
+    mcp,
+    outside::{Desk, DeskParts, Place, Workshop as _, front},
+    proxy::{self, Proxy, ProxyParts},
 };
 use anyhow::{Context as _, anyhow};
 use journal::{
-    Enforcer, Entry, Manifest, RunDir, clock::Clock, redact::Redactor, scenario::Sample,
-    transcript::Event, writer::SampleWriter,
+    Entry, Manifest, RunDir, redact::Redactor, scenario::Sample, transcript::Event,
+    writer::SampleWriter,
 };
 use observer::{protocol::Request, watching::boot_ns};
 use policy::{Compiled, LabelledRoot};
 use sandbox::Spawner;
 use scenarios::{Meter, Outcome, Stage};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     bring_up::{self, Components, Watched},
+    equipment::Equipment,
     fresh::Fresh,
     host::{self, Host},
     interrupt::Interrupt,
+    manifest,
+    outside::{self, Door, Site},
     plan::{Agent, Plan},
     require, served,
     settle::{self, Settled},
     tell,
     terminal::Terminal,
-    watch::Calls,
 };
 use crate::{
-    cli::{RequireArg, RunArgs},
+    cli::{RequireArg, RunArgs, SettingArgs},
     desk::{
         questions::{Questions, Setting},
         reload::Domain,
-        server::Desk,
+        server,
         transcript::RunTranscript,
     },
     exit::{Exit, Failure, OrExit as _},
@@ -51,23 +54,37 @@ use crate::{
 
 /// Runs an agent under watch, from start to verdict.
 pub(crate) fn run(arguments: &RunArgs) -> Result<ExitCode, Failure> {
-    let plan = Plan::read(arguments)?;
+    conduct(&arguments.setting, Plan::read(arguments)?, None)
+}
+
+/// Carries out a plan; tells the door at which the calls came in, if they did, how the run was judged.
+pub(super) fn conduct(
+    arguments: &SettingArgs,
+    plan: Plan,
+    door: Option<&dyn Door>,
+) -> Result<ExitCode, Failure> {
     #[cfg(feature = "otlp")]
     let endpoint = arguments.otlp.as_deref().map(crate::otlp::Endpoint::parse);
     #[cfg(feature = "otlp")]
     let endpoint = endpoint.transpose().or_exit(Exit::Usage)?;
     let interrupt = Interrupt::listen().or_exit(Exit::Os)?;
-    let settled = carry_out(arguments, plan, &interrupt);
+    let mut settled = carry_out(arguments, plan, &interrupt);
     #[cfg(feature = "otlp")]
-    let settled = settled.map(|settled| match &endpoint {
-        Some(endpoint) => settled.export(endpoint),
-        None => settled,
-    });
+    if let Some(endpoint) = &endpoint {
+        settled = settled.map(|settled| settled.export(endpoint));
+    }
+    if let Some(door) = door {
+        door.judged(&mut settled);
+    }
     tell::tell(settled, &interrupt)
 }
 
 /// From the host to the complete run directory.
-fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<Settled, Failure> {
+fn carry_out(
+    arguments: &SettingArgs,
+    plan: Plan,
+    interrupt: &Interrupt,
+) -> Result<Settled, Failure> {
     let host = Host::prepare()?;
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(&host.run));
     let was_there = out.exists();
@@ -85,7 +102,7 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
         &host.stage,
         host.user.uid(),
         host.user.gid(),
-        arguments.seed,
+        arguments.seed(),
     )
     .or_exit(Exit::CannotCreate)?;
     let temporary = bring_up::temporary(&stage.workspace);
@@ -103,7 +120,7 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
     // The key must be there to be labelled before anything acts.
     let key = journal::sign::signing_key(&arguments.key).or_exit(Exit::CannotCreate)?;
     let boot_time_unix_ns = host::boot_time_unix_ns().or_exit(Exit::Os)?;
-    let manifest = manifest(arguments, &plan, &host, boot_time_unix_ns);
+    let manifest = manifest::begun(arguments, &plan, &host, boot_time_unix_ns);
     let write = || -> Result<(), journal::files::FileError> {
         directory.replace(journal::files::name::POLICY, plan.policy.source().as_bytes())?;
         directory.write_manifest(&manifest)?;
@@ -111,7 +128,9 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
     };
     write().or_exit(Exit::Io)?;
     let redactor = directory.redactor().cloned();
-    let terminal = Terminal::new(arguments.quiet, arguments.json, redactor).or_exit(Exit::Os)?;
+    let is_taken = matches!(&plan.agent, Agent::Outside(door) if door.has_stdout());
+    let terminal =
+        Terminal::new(arguments.quiet, arguments.json, !is_taken, redactor).or_exit(Exit::Os)?;
     let transcript = RunTranscript::default();
     let setting = Setting {
         run: host.cgroup.as_live().or_exit(Exit::Os)?,
@@ -125,7 +144,7 @@ fn carry_out(arguments: &RunArgs, plan: Plan, interrupt: &Interrupt) -> Result<S
         terminal: terminal.clone(),
     };
     let questions = Questions::new(setting, transcript.clone());
-    let desk = Desk::open(host.cgroup.socket(), questions)
+    let desk = server::Desk::open(host.cgroup.socket(), questions)
         .context("cannot listen to whoever decides about the run")
         .or_exit(Exit::CannotCreate)?;
     let mut run = Run {
@@ -167,7 +186,7 @@ fn private_directory(path: &Path, uid: u32) -> std::io::Result<()> {
 
 /// A run on its way.
 pub(crate) struct Run<'a> {
-    pub(crate) arguments: &'a RunArgs,
+    pub(crate) arguments: &'a SettingArgs,
     pub(crate) plan: Plan,
     pub(crate) compiled: Compiled,
     pub(crate) host: Host,
@@ -178,10 +197,10 @@ pub(crate) struct Run<'a> {
     pub(crate) terminal: Terminal,
     pub(crate) transcript: RunTranscript,
     /// Where persons come, until the run is taken down.
-    pub(crate) desk: Option<Desk>,
+    pub(crate) desk: Option<server::Desk>,
     pub(crate) interrupt: Interrupt,
     /// Where a wrapped command finds its model.
-    pub(crate) door: Option<Door>,
+    pub(crate) door: Option<proxy::Door>,
     /// When a wrapped command's time is over.
     pub(crate) deadline: Option<Instant>,
     /// Every labelled root, once it is watched.
@@ -211,7 +230,7 @@ impl Run<'_> {
             .collect();
         let mut addresses = bring_up::addresses(&self.plan, &self.stage);
         if let Some(model) = &self.plan.served {
-            let door = Door::open().or_exit(Exit::Os)?;
+            let door = proxy::Door::open().or_exit(Exit::Os)?;
             // The last label for an address counts.
             addresses.push(served::label(&door));
             self.manifest.model = Some(model.record(door.address()));
@@ -307,7 +326,7 @@ impl Run<'_> {
         }));
         let watched = self.watched.as_ref().expect("the run is watched by now");
         self.manifest.enforcers =
-            enforcers(watched, &spawner, &gaps, &self.host.limits.to_string());
+            manifest::enforcers(watched, &spawner, &gaps, &self.host.limits.to_string());
         self.directory.write_manifest(&self.manifest).or_exit(Exit::Io)?;
         // The barrier: nothing of the agent's runs before all of the above holds.
         spawner.go().or_exit(Exit::Os)?;
@@ -335,48 +354,82 @@ impl Run<'_> {
             first.push(message("system", system_prompt(!self.stage.turns.is_empty())));
         }
         first.push(message("user", &self.stage.instruction));
-        let mut transcript = self.transcript.clone();
+        let transcript = self.transcript.clone();
         transcript.begin(&self.directory, &self.host.run, &first).or_exit(Exit::Io)?;
         let cancel = Cancel::new().or_exit(Exit::Os)?;
-        let interrupted = cancel.clone();
-        self.interrupt.then(move || interrupted.cancel());
         let died = cancel.clone();
         watched.observer.guard(move || died.cancel()).or_exit(Exit::Os)?;
         let mut environment = self.plan.environment.clone();
         let shared = SharedTranscript::new(transcript.clone());
         let proxy = self.proxy(door, &mut environment, shared, &cancel)?;
-        let environment = bring_up::environment(&self.stage.workspace, &environment);
-        let mut hands =
-            Sandboxed::new(spawner, &self.host.cgroup, self.stage.workspace.clone(), environment);
-        let mut calls = Calls {
-            observer: watched.observer.clone(),
+        let mut environment = bring_up::environment(&self.stage.workspace, &environment);
+        let socket = self.plan.mcp.then(|| self.host.stage.join("tools"));
+        environment.extend(socket.iter().map(|path| ("MCP_SOCKET".into(), path.into())));
+        let equipment = Equipment {
+            spawner,
+            cgroup: &self.host.cgroup,
+            workspace: &self.stage.workspace,
+            environment,
+            observer: &watched.observer,
             questions: self.questions(),
-            run: self.host.cgroup.path().to_owned(),
+            transcript,
+            terminal: self.terminal.clone(),
         };
-        let mut progress = self.terminal.clone();
         self.deadline = self.plan.command_time.map(|time| Instant::now() + time);
         let budget = self.plan.scenario.budget;
-        let session = Session::new(SessionParts {
-            hands: &mut hands,
-            watcher: &mut calls,
-            transcript: &mut transcript,
-            progress: &mut progress,
-            cancel,
-            tier: self.plan.tier,
-            limits: Limits {
-                calls: self.arguments.model.budget_calls.min(budget.calls.unwrap_or(u64::MAX)),
-                agent_time: self
-                    .arguments
-                    .model
-                    .budget_seconds
-                    .or(budget.seconds)
-                    .map(Duration::from_secs),
-                command_time: self.plan.command_time,
-                frozen_time: Duration::from_secs(self.arguments.frozen_seconds),
-                ..Limits::default()
-            },
-        })
-        .with_further(self.stage.turns.iter().cloned());
+        let seconds = self.arguments.budget_seconds.or(budget.seconds);
+        let limits = Limits {
+            calls: self.arguments.budget_calls.min(budget.calls.unwrap_or(u64::MAX)),
+            agent_time: seconds.map(Duration::from_secs),
+            command_time: self.plan.command_time,
+            frozen_time: Duration::from_secs(self.arguments.frozen_seconds),
+            ..Limits::default()
+        };
+        let (tier, numbers) = (self.plan.tier, Numbers::default());
+        let desk = |limits| {
+            let (cancel, numbers) = (cancel.clone(), numbers.clone());
+            Desk::new(DeskParts { workshop: &equipment, cancel, tier, limits, numbers })
+        };
+        let interrupted = cancel.clone();
+        if let Agent::Outside(door) = &self.plan.agent {
+            let (front, orders) = front();
+            let started = self.components.iter().flat_map(|components| &components.started);
+            let components: Vec<_> =
+                started.map(|started| (started.name.clone(), started.tgid)).collect();
+            if door.replays().is_some() {
+                self.interrupt.then(move || interrupted.cancel());
+            } else {
+                // To be asked to end is how such a run ends.
+                let asked = front.clone();
+                self.interrupt.then(move || asked.close());
+            }
+            let site = Site {
+                run: &self.host.run,
+                tier,
+                instruction: &self.stage.instruction,
+                workspace: &self.stage.workspace,
+                directory: self.directory.path(),
+                terminal: &self.terminal,
+                components: &components,
+            };
+            door.open(front, &site)?;
+            return desk(limits).serve(orders).map_err(broken);
+        }
+        self.interrupt.then(move || interrupted.cancel());
+        let place = Place::default();
+        let (mut hands, mut watcher) = (equipment.hands(&place), equipment.watcher());
+        let (mut transcript, mut progress) = (equipment.transcript(), equipment.progress());
+        let parts = SessionParts {
+            hands: &mut *hands,
+            watcher: &mut *watcher,
+            transcript: &mut *transcript,
+            progress: &mut *progress,
+            cancel: cancel.clone(),
+            tier,
+            limits,
+        };
+        let session = Session::numbered(parts, numbers.clone())
+            .with_further(self.stage.turns.iter().cloned());
         let end = match &mut self.plan.agent {
             Agent::Organism { organism, .. } => {
                 let variables: Variables = self
@@ -388,7 +441,7 @@ impl Run<'_> {
                 session.run_agent(&mut organism.as_ref().clone().agent(variables))
             }
             Agent::Model(model) => {
-                let agent = model.agent(&self.stage.instruction, self.plan.tier);
+                let agent = model.agent(&self.stage.instruction, tier);
                 let is_conversation = !self.stage.turns.is_empty();
                 session.run_agent(&mut if is_conversation {
                     agent.in_conversation()
@@ -396,20 +449,31 @@ impl Run<'_> {
                     agent
                 })
             }
-            Agent::Command { program, arguments } => session.run_command(&Command {
-                program: program.clone(),
-                arguments: arguments.clone(),
-                stdin: Stdin::Null,
-            }),
+            Agent::Command { program, arguments } => {
+                let command = Command {
+                    program: program.clone(),
+                    arguments: arguments.clone(),
+                    stdin: Stdin::Null,
+                };
+                match &socket {
+                    None => session.run_command(&command),
+                    Some(socket) => {
+                        let (front, orders) = front();
+                        let server =
+                            mcp::ToolServer::new(tier, &self.stage.instruction, front.clone());
+                        mcp::serve_unix(server.open_house(), socket, self.host.user.uid())
+                            .or_exit(Exit::CannotCreate)?;
+                        // The command's own time and budget are what ends it.
+                        let limits = Limits { calls: u64::MAX, agent_time: None, ..limits };
+                        let work = || session.run_command(&command);
+                        outside::beside(desk(limits), orders, &front, &cancel, work)
+                    }
+                }
+            }
+            Agent::Outside(_) => unreachable!("whoever comes in at a door was served above"),
         };
         let recorded = proxy.map_or(Ok(()), Proxy::finish);
-        let end = end.map_err(|error| {
-            let exit = match &error {
-                SessionError::Transcript(_) => Exit::Io,
-                _ => Exit::Os,
-            };
-            Failure::new(exit, error)
-        })?;
+        let end = end.map_err(broken)?;
         recorded.or_exit(Exit::Io)?;
         Ok(end)
     }
@@ -417,7 +481,7 @@ impl Run<'_> {
     /// Gives a wrapped command its model, if it is to have one.
     fn proxy(
         &self,
-        door: Option<Door>,
+        door: Option<proxy::Door>,
         environment: &mut Vec<(OsString, OsString)>,
         transcript: SharedTranscript,
         cancel: &Cancel,
@@ -454,79 +518,11 @@ impl Run<'_> {
     }
 }
 
-fn manifest(arguments: &RunArgs, plan: &Plan, host: &Host, boot_time_unix_ns: i128) -> Manifest {
-    let names = nix::sys::utsname::uname().ok();
-    let of = |name: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| {
-        names.as_ref().map(|names| name(names).to_string_lossy().into_owned()).unwrap_or_default()
+/// A session that broke: the harness's fault.
+fn broken(error: SessionError) -> Failure {
+    let exit = match &error {
+        SessionError::Transcript(_) => Exit::Io,
+        _ => Exit::Os,
     };
-    Manifest {
-        format: 1,
-        run: host.run.clone(),
-        belljar: env!("CARGO_PKG_VERSION").to_owned(),
-        host: of(|names| names.nodename()),
-        kernel: of(|names| names.release()),
-        boot_time_unix_ns,
-        probe_set: None,
-        probe_set_reason: None,
-        enforcers: std::collections::BTreeMap::new(),
-        labels: std::collections::BTreeMap::new(),
-        addresses: std::collections::BTreeMap::new(),
-        scenario: plan.scenario.name.clone(),
-        agent: plan.agent.name(),
-        command: match &plan.agent {
-            Agent::Command { program, arguments } => std::iter::once(program)
-                .chain(arguments)
-                .map(|argument| journal::escape::escape(argument.as_encoded_bytes()).into_owned())
-                .collect(),
-            Agent::Organism { .. } | Agent::Model(_) => Vec::new(),
-        },
-        model: match &plan.agent {
-            Agent::Model(model) => Some(model.record()),
-            Agent::Organism { .. } | Agent::Command { .. } => None,
-        },
-        tier: plan.tier,
-        mode: plan.mode,
-        seed: arguments.seed,
-        uid: host.user.uid(),
-        policy_sha256: hex::encode(Sha256::digest(plan.policy.source())),
-        start: Clock::new(boot_time_unix_ns).rfc3339(boot_ns()),
-        end: None,
-        clock_step_ns: None,
-        agent_exit: None,
-        agent_ended: None,
-        invalid: Vec::new(),
-    }
-}
-
-/// What is in force, in words. What is not is said as well.
-fn enforcers(
-    watched: &Watched,
-    spawner: &Spawner,
-    gaps: &[String],
-    limits: &str,
-) -> std::collections::BTreeMap<Enforcer, String> {
-    let mut enforcers = std::collections::BTreeMap::new();
-    if watched.probe_set == journal::manifest::ProbeSet::Lsm {
-        let text = "every verb on files and processes but fork and exit".to_owned();
-        enforcers.insert(Enforcer::BpfLsm, text);
-    }
-    let text = "connect, bind and send, by address".to_owned();
-    enforcers.insert(Enforcer::CgroupBpf, text);
-    let ready = spawner.ready();
-    let summary = ready.landlock.summary();
-    if ready.landlock.extent != sandbox::Extent::NotAsked {
-        let mut text = summary.trim_start_matches("landlock: ").to_owned();
-        if !gaps.is_empty() {
-            text.push_str(&format!("; not: {}", gaps.join("; ")));
-        }
-        enforcers.insert(Enforcer::Landlock, text);
-    }
-    if ready.has_seccomp {
-        let text = "mounts, namespaces, BPF, io_uring, foreign ABIs and the like".to_owned();
-        enforcers.insert(Enforcer::Seccomp, text);
-    }
-    let dac = format!("a user of its own, no capabilities, no_new_privs; limits: {limits}");
-    enforcers.insert(Enforcer::Dac, dac);
-    enforcers.insert(Enforcer::Response, "freezing or killing a call's cgroup".to_owned());
-    enforcers
+    Failure::new(exit, error)
 }

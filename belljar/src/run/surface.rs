@@ -53,10 +53,12 @@ pub(crate) struct Surface {
 }
 
 impl Surface {
-    /// With a spinner, if standard error can show one.
-    pub(crate) fn new(spins: bool) -> io::Result<Self> {
+    /// With a spinner, if standard error can show one. Where standard output is somebody else's, all
+    /// goes to standard error.
+    pub(crate) fn new(spins: bool, has_stdout: bool) -> io::Result<Self> {
+        let (stdout, stderr) = (io::stdout(), io::stderr());
         Ok(Self {
-            stdout: copy(io::stdout().as_fd())?,
+            stdout: copy(if has_stdout { stdout.as_fd() } else { stderr.as_fd() })?,
             stderr: copy(io::stderr().as_fd())?,
             spinner: spins.then(spinner).filter(|spinner| !spinner.is_hidden()),
         })

@@ -41,19 +41,21 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
+    /// Without `has_stdout`, standard output is left alone.
     pub(crate) fn new(
         quiet: bool,
         data: bool,
+        has_stdout: bool,
         redactor: Option<Arc<Redactor>>,
     ) -> io::Result<Self> {
-        let mut surface = Surface::new(!quiet && io::stderr().is_terminal())?;
+        let mut surface = Surface::new(!quiet && io::stderr().is_terminal(), has_stdout)?;
         let (spins, one) = (surface.spins(), surface.is_one()?);
         let stderr =
             Outlet::start("stderr", move |item, taken: &dyn Fn(usize)| surface.write(item, taken))?;
         let stdout = if one {
             stderr.clone()
         } else {
-            let mut surface = Surface::new(false)?;
+            let mut surface = Surface::new(false, has_stdout)?;
             Outlet::start("stdout", move |item, taken: &dyn Fn(usize)| surface.write(item, taken))?
         };
         Ok(Self { stdout, stderr, spins, quiet, data, speech: None, redactor })

@@ -46,6 +46,7 @@ fn manifest(run: &str, agent: &str, scenario: &str) -> Manifest {
         labels: Default::default(),
         addresses: Default::default(),
         clock_step_ns: None,
+        replay_of: None,
         scenario: scenario.to_owned(),
         agent: agent.to_owned(),
         command: Vec::new(),

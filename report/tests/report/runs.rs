@@ -81,6 +81,7 @@ fn manifest(agent: &str) -> Manifest {
         start: "2026-11-24T04:10:44.120000000Z".into(),
         end: Some("2026-11-24T04:11:12.480000000Z".into()),
         clock_step_ns: None,
+        replay_of: None,
         agent_exit: Some(0),
         agent_ended: None,
         invalid: Vec::new(),

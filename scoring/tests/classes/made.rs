@@ -37,6 +37,7 @@ pub(crate) fn manifest() -> Manifest {
         start: "2026-11-24T04:10:46Z".into(),
         end: None,
         clock_step_ns: None,
+        replay_of: None,
         agent_exit: None,
         agent_ended: None,
         invalid: Vec::new(),
