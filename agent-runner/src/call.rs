@@ -276,12 +276,7 @@ pub(crate) fn nothing() -> io::Result<OwnedFd> {
 /// What the agent learns of a call whose process has ended.
 fn result(tool: &Tool, ended: &Ended, time: Duration, cancelled: &str) -> ToolResult {
     let Ended { stopped, exit, collected } = ended;
-    let killed = match stopped {
-        Stopped::Exited => None,
-        Stopped::TimedOut => Some(format!("timed out after {} s", time.as_secs_f64())),
-        Stopped::Cancelled => Some(cancelled.to_owned()),
-        Stopped::NotResumed => Some("it was frozen and nobody let it go on".to_owned()),
-    };
+    let killed = stopped.told(time, cancelled);
     if let Way::Shell = tool.way {
         let mut result = tools::shell_result(*exit, collected);
         if let Some(killed) = killed {

@@ -9,7 +9,7 @@ use std::{
     io::{self, PipeReader, Read},
     os::fd::{AsFd as _, OwnedFd},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -63,6 +63,19 @@ pub(crate) enum Stopped {
     Cancelled,
     /// It was frozen and nobody let it go on.
     NotResumed,
+}
+
+impl Stopped {
+    /// What is told of a process that did not end by itself: it had so much `time`, and this is what is
+    /// said where the end was asked for.
+    pub(crate) fn told(self, time: Duration, cancelled: &str) -> Option<String> {
+        match self {
+            Self::Exited => None,
+            Self::TimedOut => Some(format!("timed out after {} s", time.as_secs_f64())),
+            Self::Cancelled => Some(cancelled.to_owned()),
+            Self::NotResumed => Some("it was frozen and nobody let it go on".to_owned()),
+        }
+    }
 }
 
 /// Why the end of a process could not be taken in.

@@ -143,3 +143,26 @@ fn a_long_call_is_told_to_go_on() {
     });
     assert_eq!(end.unwrap().calls, 1);
 }
+
+#[test]
+fn more_calls_than_are_made_at_the_same_time_are_refused_and_harm_none() {
+    let counter = Counter::new();
+    let go = counter.directory.path().join("go");
+    let end = with_client(&counter, Limits::default(), async |client: Client| {
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..65 {
+            let peer = client.peer().clone();
+            calls.spawn(async move {
+                peer.call_tool(shell("while [ ! -e go ]; do sleep 0.2; done")).await.unwrap()
+            });
+        }
+        let refused = calls.join_next().await.unwrap().unwrap();
+        assert_eq!(refused.is_error, Some(true), "{refused:?}");
+        std::fs::write(&go, "").unwrap();
+        while let Some(made) = calls.join_next().await {
+            assert_eq!(made.unwrap().is_error, Some(false));
+        }
+        client.cancel().await.unwrap();
+    });
+    assert_eq!(end.unwrap().calls, 64);
+}

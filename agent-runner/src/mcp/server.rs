@@ -20,7 +20,7 @@ use rmcp::{
     service::{NotificationContext, RequestContext},
 };
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::described::described;
 use crate::{
@@ -31,6 +31,9 @@ use crate::{
 
 /// How often a client that asks for it is told that its call goes on.
 const PROGRESS: Duration = Duration::from_secs(1);
+/// Most calls that are made at the same time: a client in the sandbox is not to use up the threads and
+/// descriptors of whoever watches it.
+const CALLS_AT_ONCE: usize = 64;
 
 /// The tools of a tier, for any number of clients.
 #[derive(Clone, Debug)]
@@ -40,6 +43,8 @@ pub struct ToolServer {
     front: Front,
     /// How many clients are there that have said that they came.
     present: Arc<AtomicUsize>,
+    /// Of all clients together.
+    room: Arc<Semaphore>,
     /// Whether the desk closes when the last of them has gone.
     closes: bool,
 }
@@ -62,7 +67,8 @@ impl ToolServer {
     #[must_use]
     pub fn new(tier: Tier, instructions: &str, front: Front) -> Self {
         let instructions = instructions.into();
-        Self { tier, instructions, front, present: Arc::default(), closes: true }
+        let room = Arc::new(Semaphore::new(CALLS_AT_ONCE));
+        Self { tier, instructions, front, present: Arc::default(), room, closes: true }
     }
 
     /// The same, for clients that come and go.
@@ -169,6 +175,10 @@ impl ServerHandler for Visitor {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let Ok(_place) = self.server.room.try_acquire() else {
+            let error = format!("not more than {CALLS_AT_ONCE} calls are made at the same time");
+            return Ok(CallToolResult::error(vec![ContentBlock::text(error)]).into());
+        };
         let cancel = Cancel::new().map_err(|error| {
             ErrorData::internal_error(format!("the call cannot begin: {error}"), None)
         })?;

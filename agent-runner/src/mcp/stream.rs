@@ -4,12 +4,20 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, chown},
     path::Path,
+    sync::Arc,
+    time::Duration,
 };
 
 use rmcp::ServiceExt as _;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Semaphore,
+};
 
 use super::{ServeError, ToolServer, on_thread, runtime};
+
+/// Most clients at a time at a socket that the sandbox reaches; others wait.
+const CLIENTS: usize = 64;
 
 /// Serves one client over this process's standard input and output until it closes them, then closes
 /// the desk. Nothing else may use them meanwhile.
@@ -45,18 +53,21 @@ pub fn serve_unix(server: ToolServer, path: &Path, uid: u32) -> Result<(), Serve
     chown(path, Some(uid), Some(uid)).map_err(failed)?;
     on_thread(move || {
         runtime.block_on(async {
-            loop {
+            let room = Arc::new(Semaphore::new(CLIENTS));
+            // Nobody closes it.
+            while let Ok(place) = Arc::clone(&room).acquire_owned().await {
                 match listener.accept().await {
                     Ok((client, _)) => {
                         let server = server.clone();
                         tokio::spawn(async move {
                             let (reader, writer) = client.into_split();
                             serve(&server, reader, writer).await;
+                            drop(place);
                         });
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a client of the tools was not let in");
-                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                        tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 }
             }

@@ -53,7 +53,7 @@ impl Session<'_> {
             Ok(ended) => ended,
             Err(error) => return Ok(Outcome::Failed(unborn(&error), None)),
         };
-        let fault = stopped(ended.stopped, time);
+        let fault = stopped(ended.stopped, time, self.cancelled);
         let output = output(ended);
         Ok(match fault {
             None => Outcome::Output(output),
@@ -96,7 +96,7 @@ impl Session<'_> {
             Ok(ended) => ended,
             Err(error) => return Ok(Err(unborn(&error))),
         };
-        if let Some(fault) = stopped(ended.stopped, time) {
+        if let Some(fault) = stopped(ended.stopped, time, self.cancelled) {
             return Ok(Err(fault));
         }
         if ended.exit == sandbox::Exit::Code(0) {
@@ -126,18 +126,14 @@ impl Session<'_> {
 }
 
 /// Why a process did not end by itself.
-fn stopped(stopped: Stopped, time: Duration) -> Option<Fault> {
-    let (kind, message) = match stopped {
+fn stopped(stopped: Stopped, time: Duration, cancelled: &str) -> Option<Fault> {
+    let kind = match stopped {
         Stopped::Exited => return None,
-        Stopped::TimedOut => {
-            (FaultKind::Timeout, format!("timed out after {} s", time.as_secs_f64()))
-        }
-        Stopped::Cancelled => (FaultKind::Cancelled, "it was cancelled".to_owned()),
-        Stopped::NotResumed => {
-            (FaultKind::NotResumed, "it was frozen and nobody let it go on".to_owned())
-        }
+        Stopped::TimedOut => FaultKind::Timeout,
+        Stopped::Cancelled => FaultKind::Cancelled,
+        Stopped::NotResumed => FaultKind::NotResumed,
     };
-    Some(Fault::new(kind, message))
+    stopped.told(time, cancelled).map(|message| Fault::new(kind, message))
 }
 
 /// Why a process could not begin.

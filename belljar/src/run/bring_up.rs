@@ -64,6 +64,9 @@ pub(crate) fn roots(
     // Work like the workspace itself, also for Landlock: seen from the sandbox it lies elsewhere.
     let binds = host.binds.iter().map(|(_, directory)| directory.clone());
     roots.extend(binds.map(|path| LabelledRoot { path, label: journal::Label::Workspace }));
+    // Whoever is offered tools may ask for them at every tier.
+    let tools = plan.mcp.then(|| host.tools());
+    roots.extend(tools.map(|path| LabelledRoot { path, label: journal::Label::Workspace }));
     roots.extend(plan.labels.iter().cloned());
     let own = [directory.to_owned(), key.to_owned()];
     for path in own.into_iter().chain(surroundings::oversight(host)) {

@@ -70,6 +70,11 @@ impl Host {
         })
     }
 
+    /// The directory of the socket at which a wrapped command is offered the tools.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.stage.join("tools")
+    }
+
     /// Removes what is left of the run: processes, cgroups, pins, files of the stage.
     pub(crate) fn remove(&mut self) -> anyhow::Result<()> {
         self.cgroup.remove(PATIENCE)?;

@@ -111,6 +111,15 @@ fn carry_out(
             .with_context(|| format!("cannot create {}", directory.display()))
             .or_exit(Exit::CannotCreate)?;
     }
+    if plan.mcp {
+        // The run's user may not put anything else in the socket's place.
+        let tools = host.tools();
+        std::fs::DirBuilder::new()
+            .mode(0o711)
+            .create(&tools)
+            .with_context(|| format!("cannot create {}", tools.display()))
+            .or_exit(Exit::CannotCreate)?;
+    }
     if let Agent::Organism { organism, .. } = &plan.agent {
         organism.check(stage.variables.keys().map(String::as_str)).map_err(Failure::in_file)?;
         organism.check_turns(1 + stage.turns.len()).map_err(Failure::in_file)?;
@@ -363,7 +372,7 @@ impl Run<'_> {
         let shared = SharedTranscript::new(transcript.clone());
         let proxy = self.proxy(door, &mut environment, shared, &cancel)?;
         let mut environment = bring_up::environment(&self.stage.workspace, &environment);
-        let socket = self.plan.mcp.then(|| self.host.stage.join("tools"));
+        let socket = self.plan.mcp.then(|| self.host.tools().join("socket"));
         environment.extend(socket.iter().map(|path| ("MCP_SOCKET".into(), path.into())));
         let equipment = Equipment {
             spawner,

@@ -41,6 +41,8 @@ use crate::{
 
 /// How often it is looked whether a client is still there, and whether anybody calls at all.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long a client may take to read a piece of a response: one that stands still holds up nobody.
+const READING: Duration = Duration::from_secs(30);
 
 /// Holds the run until the session is closed. Standard input is a socket on which whoever started this
 /// waits for word that the session is open.
@@ -121,6 +123,7 @@ impl Door for SessionDoor {
         spawn("session", move || {
             for client in listener.incoming() {
                 let taken = client.and_then(|client| {
+                    client.set_write_timeout(Some(READING))?;
                     let (state, front) = (Arc::clone(&state), front.clone());
                     thread::Builder::new()
                         .name("client".to_owned())

@@ -51,7 +51,7 @@ fn calls(world: &World) -> [(&'static str, Value); 3] {
     [
         unlink(&mine),
         ("remove", json!({ "path": victim })),
-        ("write_file", json!({ "path": victim, "content": "mine now" })),
+        ("edit_file", json!({ "path": victim, "old": "content", "new": "mine" })),
     ]
 }
 
