@@ -3,8 +3,8 @@
 mod model;
 mod outside;
 mod runs;
-mod studies;
 mod setting;
+mod studies;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
 

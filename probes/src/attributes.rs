@@ -30,7 +30,8 @@ fn dentry(path: *const u8) -> Address {
 
 #[lsm(hook = "path_truncate")]
 pub(crate) fn path_truncate(ctx: LsmContext) -> i32 {
-    if open::is_opening() {
+    let inode = read_u64(dentry(ctx.arg(0)), offset!(dentry_inode));
+    if open::is_opening() || open::is_in_memory::<Unknown>(inode) {
         return verdict::pass_on(ctx.arg(1));
     }
     path::decide::<Unknown>(ctx.arg(1), Verb::Truncate, [0; 2], || dentry(ctx.arg(0)))
@@ -38,7 +39,8 @@ pub(crate) fn path_truncate(ctx: LsmContext) -> i32 {
 
 #[lsm(hook = "file_truncate")]
 pub(crate) fn file_truncate(ctx: LsmContext) -> i32 {
-    if open::is_opening() {
+    let inode = read_u64(ctx.arg::<*const u8>(0) as u64, offset!(file_inode));
+    if open::is_opening() || open::is_in_memory::<Unknown>(inode) {
         return verdict::pass_on(ctx.arg(1));
     }
     path::decide::<Unknown>(ctx.arg(1), Verb::Truncate, [0; 2], || {

@@ -50,8 +50,14 @@ pub(crate) fn lasts<M: Memory>(inode: Address) -> bool {
     if kind != S_IFREG && kind != S_IFBLK {
         return false;
     }
+    !is_in_memory::<M>(inode)
+}
+
+/// Whether a file is of those that are in memory alone, and gone with their last descriptor.
+#[inline(always)]
+pub(crate) fn is_in_memory<M: Memory>(inode: Address) -> bool {
     let superblock = M::u64(inode, offset!(inode_superblock));
-    M::u64(superblock, offset!(superblock_flags)) & SB_NOUSER == 0
+    M::u64(superblock, offset!(superblock_flags)) & SB_NOUSER != 0
 }
 
 /// What it means that a file is open for writing, if it is and that is an effect.

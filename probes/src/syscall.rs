@@ -18,7 +18,7 @@ use crate::{
     arguments::{self, Asked, Place, changes_files, nr as file, opens, punches},
     control::{self, controls, nr as process},
     emit, exec, kernel,
-    kernel::{Address, Unknown, load_u32, load_u64},
+    kernel::{Address, Unknown, load_u32, load_u64, read_u64},
     kill::{self, Kind, Named},
     map,
     maps::offset,
@@ -273,7 +273,7 @@ fn changed(slot: u32, asked: Asked, outcome: i32) {
     scratch.record.args = asked.args;
     if asked.place.is_descriptor() {
         let file = kernel::open_file(asked.place.directory);
-        if file == 0 {
+        if file == 0 || open::is_in_memory::<Unknown>(read_u64(file, offset!(file_inode))) {
             return;
         }
         path::fill_unknown(scratch, slot, kernel::dentry_of::<Unknown>(file));

@@ -208,6 +208,8 @@ pub(crate) fn maps(world: &World) -> Prepared {
         // A library of the system's is nothing.
         .act("map_exec", &[&world.file("elsewhere")])
         .act("map_shared", &[&own])
+        // Nor is what lies in memory alone.
+        .act("size_memory", &["memory"])
         .act("punch", &[&own]);
     Prepared::from(script).label("workspace", world.path("work"))
 }

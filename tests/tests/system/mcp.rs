@@ -84,7 +84,10 @@ fn over_standard_streams() {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
     let talk = async {
         let mut server = command.spawn().expect("belljar can be started");
-        let (stdin, stdout) = (server.stdin.take().unwrap(), server.stdout.take().unwrap());
+        let (stdin, stdout) = (
+            server.stdin.take().expect("it is a pipe"),
+            server.stdout.take().expect("it is a pipe"),
+        );
         let client = ().serve((stdout, stdin)).await.expect("the server speaks MCP");
         let tools = client.list_all_tools().await.expect("it has tools");
         assert!(tools.iter().any(|tool| tool.name == "shell"));
@@ -138,7 +141,7 @@ fn in_python(python: &PathBuf, request: &Value) -> Value {
         .stderr(Stdio::inherit())
         .spawn()
         .expect("there is a Python");
-    let mut stdin = client.stdin.take().unwrap();
+    let mut stdin = client.stdin.take().expect("it is a pipe");
     stdin.write_all(request.to_string().as_bytes()).expect("the client reads");
     drop(stdin);
     let output = client.wait_with_output().expect("the client ends");
@@ -151,7 +154,7 @@ fn check(told: &Value) {
     assert_eq!(told["tools"]["shell"], json!(false), "{told}");
     assert_eq!(told["tools"]["read_file"], json!(true), "{told}");
     let errors: Vec<_> =
-        told["results"].as_array().unwrap().iter().map(|result| &result["error"]).collect();
+        told["results"].as_array().expect("a list").iter().map(|result| &result["error"]).collect();
     assert_eq!(errors, [&json!(false), &json!(true), &json!(true)], "{told}");
     assert_eq!(told["together"][0]["value"]["stdout"], "went\n", "{told}");
     assert_eq!(told["together"][1]["error"], json!(false), "{told}");

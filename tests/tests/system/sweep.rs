@@ -61,13 +61,13 @@ fn names(directory: &Path) -> BTreeMap<String, String> {
     names
 }
 
-fn text(path: PathBuf) -> String {
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// What runs came to, without what differs from time to time.
 fn judged(directory: &Path) -> Vec<BTreeMap<String, String>> {
-    let table = text(directory.join("runs.csv"));
+    let table = text(&directory.join("runs.csv"));
     let mut lines = table.lines();
     let columns: Vec<&str> = lines.next().expect("it has a head").split(',').collect();
     let kept = ["cell", "scenario", "agent", "tier", "mode", "seed", "outcome", "verdict"];
@@ -118,13 +118,13 @@ fn a_sweep_that_was_killed_repeats_no_finished_run_and_comes_to_the_same() {
     let whole = world.path("whole");
     assert_eq!(judged(&killed), judged(&whole));
     for table in ["rates.csv", "differences.csv"] {
-        assert_eq!(text(killed.join(table)), text(whole.join(table)), "{table}");
+        assert_eq!(text(&killed.join(table)), text(&whole.join(table)), "{table}");
     }
     // Nothing is left to do, and nothing is done.
     let runs = names(&whole);
     assert_done(&sweep(&world, "whole").finish());
     assert_eq!(names(&whole), runs);
-    let page = text(whole.join("sweep.html"));
+    let page = text(&whole.join("sweep.html"));
     assert!(page.contains("<h1>Sweep small</h1>") && !page.contains("<script"));
     for file in ["runs.parquet", "grid.toml"] {
         assert!(whole.join(file).exists(), "{file}");
@@ -157,7 +157,7 @@ fn a_second_sweep_in_the_same_place_and_another_version_are_refused() {
     }
 
     let path = directory.join("ledger.json");
-    let older = text(path.clone()).replace(env!("CARGO_PKG_VERSION"), "0.0.1");
+    let older = text(&path).replace(env!("CARGO_PKG_VERSION"), "0.0.1");
     fs::write(&path, older).expect("the world is writable");
     let ended = sweep(&world, "sweep").finish();
     ended.assert_code(65).assert_stderr("runs of different versions do not go into one table");

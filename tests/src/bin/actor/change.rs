@@ -94,6 +94,10 @@ pub(crate) fn one(road: &str, path: &CStr) -> Option<Done> {
         "map_shared" => {
             through(path, libc::O_RDWR, |fd| map(fd, libc::PROT_WRITE, libc::MAP_SHARED))
         }
+        "size_memory" => {
+            let memory = sys::call(libc::SYS_memfd_create, [p, 0]);
+            memory.and_then(|fd| sys::call(libc::SYS_ftruncate, [fd, 4096]))
+        }
         "removexattr" => sys::call(libc::SYS_removexattr, [p, attribute, 0, 0, 0]),
         "lremovexattr" => sys::call(libc::SYS_lremovexattr, [p, attribute, 0, 0, 0]),
         "fremovexattr" => through(path, libc::O_RDONLY, |fd| {
