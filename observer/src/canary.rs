@@ -251,9 +251,11 @@ impl Canary {
         self.watch.record(outcome);
     }
 
-    /// Lets the next act come at once.
+    /// Lets the next act come at once. One that is under way is the next.
     pub(crate) fn hasten(&mut self) {
-        self.acted = None;
+        if self.watch.state == State::Resting {
+            self.acted = None;
+        }
     }
 
     /// Goes on: asks for the next act when it is time, takes the answer of the last. `has_read_all`:
