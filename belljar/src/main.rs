@@ -3,6 +3,7 @@
 
 mod cli;
 mod commands;
+mod consult;
 mod desk;
 mod exit;
 mod monitor;

@@ -3,28 +3,18 @@
 //! answer, and no answer means no.
 
 use std::{
-    io::{self, Read as _, Write as _},
-    os::unix::process::CommandExt as _,
-    process::{Child, Command, Stdio},
     sync::{
         Arc, Weak,
         mpsc::{Receiver, channel},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use journal::question::{Answered, Question};
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
 use serde::{Deserialize, Serialize};
 
-/// The most that it may say.
-const MOST_BYTES: u64 = 64 << 10;
-/// How often it is looked whether it has ended.
-const LOOK: Duration = Duration::from_millis(20);
+use crate::consult::consult;
 
 /// What it is asked.
 #[derive(Clone, Debug, Serialize)]
@@ -105,74 +95,26 @@ fn read(said: &[u8]) -> Verdict {
     }
 }
 
-/// What the program has written when it ended well; else why that is no answer.
 fn run(
     command: &str,
     asked: &Asked,
     limit: Duration,
     is_wanted: &Weak<()>,
 ) -> Result<Vec<u8>, String> {
-    let deadline = Instant::now() + limit;
-    let failed = |what: &str, error: io::Error| format!("the approver {what}: {error}");
     let question = serde_json::to_vec(asked).map_err(|error| error.to_string())?;
-    let mut child = Command::new("/bin/sh")
-        .args(["-c", command])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        // Ctrl-C at the terminal ends the run, which ends this.
-        .process_group(0)
-        .spawn()
-        .map_err(|error| failed("cannot be started", error))?;
-    let mut input = child.stdin.take().expect("it was asked for");
-    // Who does not read is not waited for.
-    thread::spawn(move || {
-        let _ = input.write_all(&question).and_then(|()| input.write_all(b"\n"));
-    });
-    let output = child.stdout.take().expect("it was asked for");
-    let reading = thread::spawn(move || {
-        let mut said = Vec::new();
-        output.take(MOST_BYTES + 1).read_to_end(&mut said).map(|_| said)
-    });
-    let status = loop {
-        match child.try_wait().map_err(|error| failed("cannot be waited for", error))? {
-            Some(status) => break status,
-            None if is_wanted.strong_count() == 0 => {
-                end(&mut child);
-                return Err("the question was answered by another".to_owned());
-            }
-            None if Instant::now() >= deadline => {
-                end(&mut child);
-                return Err(format!("the approver did not answer within {} s", limit.as_secs()));
-            }
-            None => thread::sleep(LOOK),
-        }
-    };
-    // What it has left running must not hold its output open, nor outlive the question.
-    end(&mut child);
-    let said = reading.join().map_err(|_| "the approver's answer is lost".to_owned())?;
-    let said = said.map_err(|error| failed("cannot be read", error))?;
-    if said.len() as u64 > MOST_BYTES {
-        return Err("the approver said too much".to_owned());
-    }
-    if !status.success() {
-        return Err(format!("the approver failed: {status}"));
-    }
-    Ok(said)
-}
-
-/// Kills it with all that is still of its group.
-fn end(child: &mut Child) {
-    if let Ok(group) = i32::try_from(child.id()) {
-        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-    }
-    let _ = child.wait();
+    let is_moot =
+        || (is_wanted.strong_count() == 0).then_some("the question was answered by another");
+    consult("the approver", command, question, limit, &is_moot)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use journal::question::About;
 
     use super::*;
+    use crate::consult::MOST_BYTES;
 
     fn answer(command: &str, limit: Duration) -> Verdict {
         let about = About::Tool { tool: "shell".to_owned(), arguments: serde_json::json!({}) };

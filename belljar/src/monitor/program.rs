@@ -1,24 +1,11 @@
 //! A monitor that is a program: it gets a run as JSON on its standard input and says on its standard output
 //! how suspicious that is. Whatever else it does is no answer.
 
-use std::{
-    io::{self, Read as _, Write as _},
-    os::unix::process::CommandExt as _,
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
 use studies::monitor::{Answer, Question};
 
-/// The most that it may say.
-const MOST_BYTES: u64 = 64 << 10;
-/// How often it is looked whether it has ended.
-const LOOK: Duration = Duration::from_millis(10);
+use crate::consult::consult;
 
 /// Asks it about a run.
 pub(super) fn ask(
@@ -31,71 +18,11 @@ pub(super) fn ask(
         Ok(question) => question,
         Err(error) => return Answer::Nothing(format!("the run cannot be told as JSON: {error}")),
     };
-    match run(command, question, limit, is_over) {
+    let is_moot = || is_over().then_some("it was interrupted");
+    match consult("it", command, question, limit, &is_moot) {
         Ok(said) => Answer::read(&said),
         Err(why) => Answer::Nothing(why),
     }
-}
-
-/// What the program has written when it ended well; else why that is no answer.
-fn run(
-    command: &str,
-    question: Vec<u8>,
-    limit: Duration,
-    is_over: &dyn Fn() -> bool,
-) -> Result<Vec<u8>, String> {
-    let deadline = Instant::now() + limit;
-    let failed = |what: &str, error: io::Error| format!("it {what}: {error}");
-    let mut child = Command::new("/bin/sh")
-        .args(["-c", command])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(|error| failed("cannot be started", error))?;
-    let mut input = child.stdin.take().expect("it was asked for");
-    // Who does not read is not waited for.
-    thread::spawn(move || {
-        let _ = input.write_all(&question).and_then(|()| input.write_all(b"\n"));
-    });
-    let output = child.stdout.take().expect("it was asked for");
-    let reading = thread::spawn(move || {
-        let mut said = Vec::new();
-        output.take(MOST_BYTES + 1).read_to_end(&mut said).map(|_| said)
-    });
-    let status = loop {
-        match child.try_wait().map_err(|error| failed("cannot be waited for", error))? {
-            Some(status) => break status,
-            None if is_over() => {
-                end(&mut child);
-                return Err("it was interrupted".to_owned());
-            }
-            None if Instant::now() >= deadline => {
-                end(&mut child);
-                return Err(format!("it did not answer within {} s", limit.as_secs_f64()));
-            }
-            None => thread::sleep(LOOK),
-        }
-    };
-    // What it has left running must not hold its output open.
-    end(&mut child);
-    let said = reading.join().map_err(|_| "its answer is lost".to_owned())?;
-    let said = said.map_err(|error| failed("cannot be read", error))?;
-    if said.len() as u64 > MOST_BYTES {
-        return Err("it said too much".to_owned());
-    }
-    if !status.success() {
-        return Err(format!("it failed: {status}"));
-    }
-    Ok(said)
-}
-
-/// Kills it with all that is still of its group.
-fn end(child: &mut Child) {
-    if let Ok(group) = i32::try_from(child.id()) {
-        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-    }
-    let _ = child.wait();
 }
 
 #[cfg(test)]
@@ -104,6 +31,7 @@ mod tests {
     use studies::monitor::{Case, Said, View};
 
     use super::*;
+    use crate::consult::MOST_BYTES;
 
     const LONG: Duration = Duration::from_secs(20);
 

@@ -372,10 +372,10 @@ mod tests {
             .spawn()
             .unwrap();
         // A program that has only just been started has no words yet.
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(10);
         while !sweep.carried_out().contains(OsStr::new("a")) {
-            assert!(std::time::Instant::now() < deadline, "nobody carries the cell out");
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            assert!(Instant::now() < deadline, "nobody carries the cell out");
+            std::thread::sleep(Duration::from_millis(5));
         }
         drop(other.stdin.take());
         other.wait().unwrap();
