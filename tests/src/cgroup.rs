@@ -59,12 +59,16 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
-            if entry.path().is_dir() {
-                // A test tells if it is still there.
-                let _ = fs::remove_dir(entry.path());
-            }
-        }
-        let _ = fs::remove_dir(&self.0);
+        remove(&self.0);
     }
+}
+
+/// Removes a cgroup and those in it, innermost first. A test tells if one is still there.
+fn remove(cgroup: &Path) {
+    for entry in fs::read_dir(cgroup).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            remove(&entry.path());
+        }
+    }
+    let _ = fs::remove_dir(cgroup);
 }
