@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{build, programs, project};
+use crate::{programs, project, statics};
 
 /// The pages: what `belljar reference PAGE` prints goes to `docs/reference/PAGE.md`.
 const PAGES: [&str; 7] = ["verbs", "metrics", "policy", "runs", "studies", "exit-codes", "cli"];
@@ -65,7 +65,7 @@ fn write() -> Result<()> {
 
 /// Every page: where it lies, and its text.
 fn pages() -> Result<Vec<(PathBuf, String)>> {
-    let belljar = build::belljar(false)?;
+    let [belljar, evasions] = statics::binaries(["belljar", "evasions"])?;
     let mut pages = Vec::new();
     for page in PAGES {
         let text = programs::output(programs::command(&belljar).args(["reference", page]))?;
@@ -74,9 +74,8 @@ fn pages() -> Result<Vec<(PathBuf, String)>> {
         }
         pages.push((directory().join(format!("{page}.md")), text));
     }
-    let mut evasions = programs::cargo();
-    evasions.args(["run", "--quiet", "--package", "tests", "--bin", "evasions"]);
-    pages.push((project::root().join("docs/evasion.md"), programs::output(&mut evasions)?));
+    let evasions = programs::output(&mut programs::command(evasions))?;
+    pages.push((project::root().join("docs/evasion.md"), evasions));
     Ok(pages)
 }
 

@@ -1,6 +1,9 @@
 //! Results of the test layers, wherever they ran, and the table that ends `x test`.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use crate::failure::{self, Failure};
 
@@ -13,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) skipped: u64,
+    /// How long the tests took, builds included where they are part of the layer.
+    pub(crate) took: Duration,
     /// Why something was skipped or the layer broke off.
     pub(crate) notes: Vec<String>,
     pub(crate) failures: Vec<Failure>,
@@ -43,9 +48,15 @@ impl Row {
             passed: 0,
             failed: 0,
             skipped: 0,
+            took: Duration::ZERO,
             notes: Vec::new(),
             failures: Vec::new(),
         }
+    }
+
+    /// The same row of what began at `start` and has ended just now.
+    pub(crate) fn since(self, start: Instant) -> Self {
+        Self { took: start.elapsed(), ..self }
     }
 }
 
@@ -67,6 +78,7 @@ pub(crate) fn read(layer: &str, place: &str, output: &str, code: Option<i32>) ->
         } else if let Some(counts) = line.strip_prefix("test result: ") {
             row.passed += count(counts, "passed");
             row.failed += count(counts, "failed");
+            row.took += finished_in(counts).unwrap_or_default();
             let ignored = count(counts, "ignored");
             if ignored > 0 {
                 reasons.insert("marked as ignored".to_owned());
@@ -105,14 +117,25 @@ fn count(counts: &str, what: &str) -> u64 {
         .unwrap_or(0)
 }
 
+/// What libtest says at the end of its closing line: `finished in 361.02s`.
+fn finished_in(counts: &str) -> Option<Duration> {
+    let (_, seconds) = counts.split_once("finished in ")?;
+    Duration::try_from_secs_f64(seconds.trim_end().strip_suffix('s')?.parse().ok()?).ok()
+}
+
 /// Prints the table, what the failed tests said, and the closing line; whether something ran and
 /// nothing failed.
 pub(crate) fn summarize(rows: &[Row]) -> bool {
     println!();
-    println!("{:<12} {:<6} {:>7} {:>7} {:>7}", "layer", "where", "passed", "failed", "skipped");
+    println!(
+        "{:<12} {:<6} {:>7} {:>7} {:>7} {:>7}",
+        "layer", "where", "passed", "failed", "skipped", "seconds"
+    );
     for row in rows {
-        let Row { layer, place, passed, failed, skipped, notes, failures: _ } = row;
-        let line = format!("{layer:<12} {place:<6} {passed:>7} {failed:>7} {skipped:>7}  ");
+        let Row { layer, place, passed, failed, skipped, took, notes, failures: _ } = row;
+        let seconds = took.as_secs();
+        let line =
+            format!("{layer:<12} {place:<6} {passed:>7} {failed:>7} {skipped:>7} {seconds:>7}  ");
         println!("{}", format!("{line}{}", notes.join("; ")).trim_end());
     }
     for row in rows {
@@ -154,8 +177,9 @@ mod tests {
 
     #[test]
     fn a_layer_with_no_tests_that_ends_well_neither_passes_nor_fails() {
-        let output = "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out\n";
+        let output = "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; finished in 1.50s\n";
         let row = read("probe", "6.1", output, Some(0));
         assert_eq!((row.passed, row.failed, row.skipped), (0, 0, 0));
+        assert_eq!(row.took, Duration::from_millis(1500));
     }
 }

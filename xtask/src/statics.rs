@@ -1,4 +1,5 @@
-//! Static builds of the binary and the system tests: one build serves the host and every machine.
+//! Static builds of the binary and the tests: one build serves the lints, the unit tests, the host's
+//! layers and every machine.
 
 use std::{
     path::PathBuf,
@@ -21,9 +22,13 @@ pub(crate) struct Statics {
     pub(crate) layers: Vec<(String, PathBuf)>,
 }
 
+/// The package of the system layers.
+const LAYERS: &str = "tests";
+
 /// What is read of cargo's messages.
 #[derive(Deserialize)]
 struct Message {
+    manifest_path: Option<PathBuf>,
     target: Option<Target>,
     executable: Option<PathBuf>,
 }
@@ -40,16 +45,33 @@ struct Target {
 ///
 /// When something does not build, or there is no system layer at all.
 pub(crate) fn build() -> Result<Statics> {
-    let belljar = executables(cargo("build").args(["--package", "belljar", "--bin", "belljar"]))?
-        .take("belljar")?;
-    let mut built =
-        executables(cargo("test").args(["--package", "tests", "--test", "*", "--no-run"]))?;
+    let [belljar] = binaries(["belljar"])?;
+    let mut built = executables(cargo("test").arg("--no-run"))?;
     let actor = built.take("actor")?;
     built.tests.sort();
     if built.tests.is_empty() {
         bail!("there are no system layers: tests/tests/ has no test target");
     }
     Ok(Statics { belljar, actor, layers: built.tests })
+}
+
+/// Builds binaries of the workspace. No package is named: its dependencies would get other features than
+/// in the whole workspace, and all that stands on them would be built a second time.
+///
+/// # Errors
+///
+/// When one does not build.
+pub(crate) fn binaries<const N: usize>(names: [&str; N]) -> Result<[PathBuf; N]> {
+    let mut command = cargo("build");
+    for name in names {
+        command.args(["--bin", name]);
+    }
+    let mut built = executables(&mut command)?;
+    let mut paths = names.map(|_| PathBuf::new());
+    for (path, name) in paths.iter_mut().zip(names) {
+        *path = built.take(name)?;
+    }
+    Ok(paths)
 }
 
 /// Builds the benchmark of crate `tests`, optimised as what is shipped.
@@ -60,7 +82,7 @@ pub(crate) fn build() -> Result<Statics> {
 pub(crate) fn bench() -> Result<PathBuf> {
     executables(cargo("bench").args([
         "--package",
-        "tests",
+        LAYERS,
         "--features",
         "bench",
         "--bench",
@@ -71,16 +93,21 @@ pub(crate) fn bench() -> Result<PathBuf> {
 }
 
 /// Cargo for static programs, with debug information left out: machines load them at each boot.
-fn cargo(subcommand: &str) -> Command {
+pub(crate) fn cargo(subcommand: &str) -> Command {
     let mut command = programs::cargo();
     command
-        .arg(subcommand)
-        .args(["--target", TARGET, "--message-format", "json-render-diagnostics"])
+        .args(subcommand.split(' '))
+        .args(["--target", TARGET])
         .args(["--config", "profile.dev.strip=\"debuginfo\""])
         .args(["--config", "profile.release.strip=\"debuginfo\"", "--target-dir"])
-        .arg(project::target().join("vm/build"))
+        .arg(directory())
         .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static");
     command
+}
+
+/// Where cargo puts what it builds so.
+pub(crate) fn directory() -> PathBuf {
+    project::target().join("static")
 }
 
 /// Names and paths of what cargo has built.
@@ -98,9 +125,11 @@ impl Executables {
     }
 }
 
-/// Runs cargo and returns the executables it names: binaries and test targets.
+/// Runs cargo and returns the executables it names: binaries, and test targets of the layers.
 fn executables(command: &mut Command) -> Result<Executables> {
-    let messages = programs::output(command.stdin(Stdio::null()))?;
+    command.args(["--message-format", "json-render-diagnostics"]).stdin(Stdio::null());
+    let messages = programs::output(command)?;
+    let layers = project::root().join(LAYERS).join("Cargo.toml");
     let mut found = Executables::default();
     for line in messages.lines() {
         let message: Message = serde_json::from_str(line)
@@ -108,7 +137,9 @@ fn executables(command: &mut Command) -> Result<Executables> {
         let (Some(target), Some(path)) = (message.target, message.executable) else { continue };
         match target.kind.first().map(String::as_str) {
             Some("bin" | "bench") => found.binaries.push((target.name, path)),
-            Some("test") => found.tests.push((target.name, path)),
+            Some("test") if message.manifest_path.as_ref() == Some(&layers) => {
+                found.tests.push((target.name, path));
+            }
             _ => {}
         }
     }

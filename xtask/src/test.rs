@@ -3,14 +3,14 @@
 mod system;
 mod unit;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Instant};
 
 use anyhow::Result;
 
 use crate::{
     check, generate,
     layers::{self, Row},
-    programs, setup,
+    programs, setup, statics,
 };
 
 /// Arguments of `x test`.
@@ -35,14 +35,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         eprintln!("x: setup: {error:#}");
     }
     let mut rows = vec![
-        step("fmt", cargo(&["fmt", "--all", "--check"])),
-        step("clippy", clippy()),
-        step("check", check::check()),
-        match generate::check() {
-            Ok(Some(reason)) => Row::skipped("generate", "host", &reason),
-            Ok(None) => Row::step("generate", "host", true),
-            Err(error) => step("generate", Err(error)),
-        },
+        step("fmt", format),
+        step("clippy", clippy),
+        step("check", check::check),
+        generated(),
         unit::run()?,
     ];
     if arguments.quick {
@@ -54,15 +50,36 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// With the default features, which the tests have too, and without them.
-fn clippy() -> Result<()> {
-    cargo(&["clippy", "--quiet", "--all-targets", "--", "--deny", "warnings"])?;
-    let without = ["--package", "belljar", "--no-default-features"];
-    cargo(&[&["clippy", "--quiet"][..], &without, &["--", "--deny", "warnings"]].concat())
+fn format() -> Result<()> {
+    programs::run(programs::cargo().args(["fmt", "--all", "--check"]))
 }
 
-fn step(name: &str, result: Result<()>) -> Row {
-    let mut row = Row::step(name, "host", result.is_ok());
+/// With the default features, which the tests have too, and without them.
+fn clippy() -> Result<()> {
+    let lint = |what: &[&str]| {
+        let mut cargo = statics::cargo("clippy");
+        programs::run(cargo.arg("--quiet").args(what).args(["--", "--deny", "warnings"]))
+    };
+    eprintln!("x: clippy");
+    lint(&["--all-targets"])?;
+    lint(&["--package", "belljar", "--no-default-features"])
+}
+
+fn generated() -> Row {
+    let start = Instant::now();
+    let name = "generate";
+    match generate::check() {
+        Ok(Some(reason)) => Row::skipped(name, "host", &reason),
+        Ok(None) => step(name, || Ok(())),
+        Err(error) => step(name, || Err(error)),
+    }
+    .since(start)
+}
+
+fn step(name: &str, run: impl FnOnce() -> Result<()>) -> Row {
+    let start = Instant::now();
+    let result = run();
+    let mut row = Row::step(name, "host", result.is_ok()).since(start);
     if let Err(error) = result {
         let text = format!("{error:#}");
         eprintln!("x: {name}: {text}");
@@ -70,9 +87,4 @@ fn step(name: &str, result: Result<()>) -> Row {
         row.notes.extend(text.lines().next().map(str::to_owned));
     }
     row
-}
-
-fn cargo(arguments: &[&str]) -> Result<()> {
-    eprintln!("x: cargo {}", arguments[0]);
-    programs::run(programs::cargo().args(arguments))
 }

@@ -1,10 +1,14 @@
 //! Unit and golden tests, under nextest.
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 
-use crate::{failure, layers::Row, programs, project, supervised};
+use crate::{failure, layers::Row, programs, project, statics, supervised};
 
 const LAYER: &str = "unit+golden";
 
@@ -21,18 +25,20 @@ pub(super) fn run() -> Result<Row> {
         return Ok(Row::failed(LAYER, "host", "", "no cargo-nextest: run `./x setup --tests`"));
     }
     eprintln!("x: unit and golden tests");
-    let mut command = programs::cargo();
+    let mut command = statics::cargo("nextest run");
     command
-        .args(["nextest", "run", "--workspace", "--exclude", "tests", "--exclude", "probes"])
+        .args(["--filterset", "not package(tests)"])
         // A golden file that differs is a failure, never a new golden file.
         .env("INSTA_UPDATE", "no")
         .env("PATH", programs::path());
     let log = project::directory(project::target().join("test"))?.join("unit.log");
-    let report = project::target().join("nextest/default/junit.xml");
+    let report = statics::directory().join("nextest/default/junit.xml");
     // A report that an earlier run left would tell of that one.
     let _ = fs::remove_file(&report);
+    let start = Instant::now();
     let ended = supervised::run(command, &log, DEADLINE)?;
-    let mut row = row(&ended.output, ended.status.is_some_and(|status| status.success()));
+    let success = ended.status.is_some_and(|status| status.success());
+    let mut row = row(&ended.output, success).since(start);
     let skips = skips(&fs::read_to_string(&report).unwrap_or_default());
     row.passed = row.passed.saturating_sub(skips.len() as u64);
     row.skipped += skips.len() as u64;
@@ -81,6 +87,7 @@ fn row(output: &str, success: bool) -> Row {
         passed: count("passed"),
         failed: failed.max((!success).into()),
         skipped: count("skipped"),
+        took: Duration::ZERO,
         notes: Vec::new(),
         failures: failure::of_nextest(output),
     }
