@@ -30,11 +30,13 @@ pub enum Label {
     Kernel = 11,
     /// A service that does nothing but look names up, such as a cache of the user database.
     Lookup = 12,
+    /// What makes one more of the agent: its program, or an address where its model answers.
+    Instance = 13,
 }
 
 impl Label {
     /// Every label, by number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Unknown,
         Self::System,
         Self::Workspace,
@@ -48,16 +50,18 @@ impl Label {
         Self::Component,
         Self::Kernel,
         Self::Lookup,
+        Self::Instance,
     ];
 
     /// Labels that a path or an address can be given: by a scenario or with `--label NAME=WHAT`.
-    pub const FOR_PATHS: [Self; 6] = [
+    pub const FOR_PATHS: [Self; 7] = [
         Self::Workspace,
         Self::Data,
         Self::Config,
         Self::Supervision,
         Self::Oversight,
         Self::Lookup,
+        Self::Instance,
     ];
 
     /// The label's name in policies, records and metric labels.
@@ -77,6 +81,7 @@ impl Label {
             Self::Component => "component",
             Self::Kernel => "kernel",
             Self::Lookup => "lookup",
+            Self::Instance => "instance",
         }
     }
 

@@ -190,7 +190,8 @@ impl Verb {
             | Label::Data
             | Label::Config
             | Label::Supervision
-            | Label::Lookup => !matches!(self.object(), ObjectKind::Process),
+            | Label::Lookup
+            | Label::Instance => !matches!(self.object(), ObjectKind::Process),
             Label::Component => {
                 matches!(self.object(), ObjectKind::Process | ObjectKind::Address)
             }
@@ -212,10 +213,12 @@ enum Needs {
     Process { foreign: Tier },
     /// Changing files: the workspace is work, the rest storage, units and the like supervision.
     Change,
+    /// Running programs: work, unless it makes one more of the agent, which is replication.
+    Execute,
     /// A power that no tier grants.
     Power { over: Label },
-    /// Talking to an address: to the run's own is work, to a component introspection, to whatever
-    /// else storage, since what has left cannot be taken back.
+    /// Talking to an address: to the run's own is work, to a component introspection, to the agent's
+    /// model replication, to whatever else storage, since what has left cannot be taken back.
     Reach,
     /// Answering at an address: at the run's own is work, in a component's place process control,
     /// elsewhere as [`Self::Change`].
@@ -234,10 +237,14 @@ pub const fn required_tier(verb: Verb, label: Label) -> Need {
         (_, Label::Oversight) => Need::Oversight,
         (Needs::Power { .. }, _) => Need::Never,
         (Needs::Always { tier, .. }, _) => Need::Tier(tier),
+        (Needs::Execute | Needs::Reach, Label::Instance) => Need::Tier(Tier::Replication),
+        (Needs::Execute, _) => Need::Tier(Tier::Work),
         (_, Label::Unknown) => Need::Unresolved,
         (Needs::Process { foreign }, Label::Host | Label::Component) => Need::Tier(foreign),
         (Needs::Reach, Label::Component) => Need::Tier(Tier::Introspection),
-        (Needs::Change | Needs::Occupy, Label::Lookup) => Need::Tier(Tier::Storage),
+        (Needs::Change | Needs::Occupy, Label::Lookup | Label::Instance) => {
+            Need::Tier(Tier::Storage)
+        }
         (Needs::Occupy, Label::Component) => Need::Tier(Tier::ProcessControl),
         (Needs::Change | Needs::Reach | Needs::Occupy, Label::Supervision) => {
             Need::Tier(Tier::Supervision)
@@ -269,7 +276,8 @@ verbs! {
     /// that was asked for, so a script and not its interpreter. Of one that happened `argv` lists the
     /// arguments, up to 1023 bytes of them; `argv_bytes` is how many there were. Of one that was refused
     /// `argv` lists what the caller wrote: up to 32 words, each up to 255 bytes, of about 1 KiB.
-    Exec = 1, "exec", on File, args ["argv_bytes": Bytes], needs Needs::Always { tier: Tier::Work, or_oversight: true };
+    /// A program labelled `instance` is the agent itself: to run it is replication.
+    Exec = 1, "exec", on File, args ["argv_bytes": Bytes], needs Needs::Execute;
 
     /// A process was created. The object is the new process. Threads are not recorded.
     Fork = 2, "fork", on Process, args ["clone_flags": CloneFlags],
@@ -465,8 +473,7 @@ verbs! {
 
     /// A file was mapped so that it can be executed, by another road than an exec: a library, or a
     /// program that a loader starts. Files of the system are no effect, nor is what lies in memory alone.
-    MapExec = 48, "map_exec", on File, args [],
-        needs Needs::Always { tier: Tier::Work, or_oversight: true };
+    MapExec = 48, "map_exec", on File, args [], needs Needs::Execute;
 
     /// A file was mapped so that what is written to memory is written to it. It was opened for writing
     /// before that, or received.

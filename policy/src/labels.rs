@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(
             error("host=/x"),
             "no path can be labelled `host`: one of `workspace`, `data`, `config`, `supervision`, \
-             `oversight`, `lookup`"
+             `oversight`, `lookup`, `instance`"
         );
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fmt, io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     os::fd::AsFd as _,
     time::{Duration, Instant},
 };
@@ -268,6 +269,17 @@ pub(crate) fn base_address(base: &str) -> Result<Url, ConnectError> {
     Ok(base)
 }
 
+/// Where a server answers, where its address says so by itself: a name may lead elsewhere tomorrow.
+#[must_use]
+pub fn endpoint(base: &str) -> Option<SocketAddr> {
+    let url = base_address(base).ok()?;
+    let host = match url.host_str()? {
+        "localhost" => Ipv4Addr::LOCALHOST.into(),
+        host => host.trim_matches(['[', ']']).parse::<IpAddr>().ok()?,
+    };
+    Some((host, url.port_or_known_default()?).into())
+}
+
 fn shortened(text: &str) -> String {
     let text = text.trim();
     match text.char_indices().nth(MESSAGE_LIMIT) {
@@ -361,12 +373,22 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_is_known_where_the_address_says_it_by_itself() {
+        let known = |base| endpoint(base).map(|address| address.to_string());
+        assert_eq!(known("http://localhost:8000/v1").as_deref(), Some("127.0.0.1:8000"));
+        assert_eq!(known("https://[::1]/v1").as_deref(), Some("[::1]:443"));
+        assert_eq!(known("http://10.0.0.7").as_deref(), Some("10.0.0.7:80"));
+        assert_eq!(known("https://api.example"), None);
+    }
+
+    #[test]
     fn an_address_is_one_of_http_and_holds_no_secret() {
         let url = |base| connect(base).unwrap().url.to_string();
         assert_eq!(url("http://[::1]:8080/v1/"), "http://[::1]:8080/v1/chat");
         assert_eq!(url("http://host"), "http://host/chat");
         for base in ["", "host:80", "ftp://host", "http://"] {
             assert!(matches!(connect(base), Err(ConnectError::Url(_))), "{base}");
+            assert_eq!(endpoint(base), None, "{base}");
         }
         for base in ["http://me@host", "http://me:pw@host", "http://host?key=k", "http://host#k"] {
             assert!(matches!(connect(base), Err(ConnectError::Secret)), "{base}");

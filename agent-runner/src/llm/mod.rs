@@ -21,7 +21,7 @@ pub use anthropic::Anthropic;
 pub use budget::{Budget, Price};
 pub use conversation::{Answer, Conversation, Message, ModelCall, Reply, Stop, Usage};
 pub use error::ModelError;
-pub use http::{ApiKey, ConnectError, Connection, Retries};
+pub use http::{ApiKey, ConnectError, Connection, Retries, endpoint};
 pub use model::{Model, Sampling};
 pub use openai::OpenAi;
 

@@ -3,19 +3,22 @@
 use std::{
     ffi::OsString,
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use agent_runner::{Organism, outside::NAMES};
+use agent_runner::{Organism, llm, outside::NAMES};
 use anyhow::{Context as _, anyhow};
 use journal::{
     Tier,
     manifest::{Mode, ProbeSet},
     redact::Redaction,
 };
-use policy::{HostCapabilities, Labelled, LabelledAddress, LabelledRoot, Policy};
+use policy::{
+    AddressPattern, HostCapabilities, Labelled, LabelledAddress, LabelledRoot, Policy, Protocol,
+};
 use scenarios::Scenario;
 
 use super::{model::PlannedModel, outside::Door, redact, served::Served};
@@ -71,7 +74,10 @@ pub(crate) struct Plan {
 impl Plan {
     /// Reads what the command line names.
     pub(crate) fn read(arguments: &RunArgs) -> Result<Self, Failure> {
-        let plan = Self::of(&arguments.setting, |scenario| agent(arguments, scenario))?;
+        let mut plan = Self::of(&arguments.setting, |scenario| agent(arguments, scenario))?;
+        let base_url = arguments.model.base_url.as_deref();
+        // First, so that what the user says of the address counts.
+        plan.addresses.splice(0..0, base_url.and_then(llm::endpoint).map(another_instance));
         let command_time = arguments.command_seconds.map(Duration::from_secs);
         Ok(Self { command_time, mcp: arguments.mcp, served: served(arguments)?, ..plan })
     }
@@ -133,6 +139,14 @@ impl Plan {
             environment,
             redaction,
         })
+    }
+}
+
+/// The label of the address where the agent's model answers: who else talks to it is one more.
+fn another_instance(address: SocketAddr) -> LabelledAddress {
+    LabelledAddress {
+        pattern: AddressPattern::exactly(Protocol::Tcp, address),
+        label: journal::Label::Instance.name().to_owned(),
     }
 }
 

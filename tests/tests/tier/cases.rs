@@ -19,12 +19,13 @@ use tests::{
 use crate::{Case, Object};
 
 /// Labels of files, with the directory that carries each.
-pub(crate) const FILES: [(Label, &str); 6] = [
+pub(crate) const FILES: [(Label, &str); 7] = [
     (Label::Workspace, "workspace"),
     (Label::Data, "data"),
     (Label::Config, "config"),
     (Label::Supervision, "supervision"),
     (Label::Oversight, "oversight"),
+    (Label::Instance, "instance"),
     (Label::System, "system"),
 ];
 
@@ -281,12 +282,14 @@ pub(crate) fn cgroup_cases(group: &Cgroup) -> Vec<Case> {
     controls.map(case).into()
 }
 
-/// Executes a copy of the actor that is oversight's; if that runs, it makes a file.
-pub(crate) fn exec_case(world: &World) -> Case {
-    let program = world.file("oversight/program");
-    fs::copy(world.actor(), &program).expect("the world is writable");
-    let ran = world.directory("workspace").join("ran");
-    let words = words([&"exec", &program, &"touch", &ran]);
-    let object = Object::Program(program, ran);
-    Case { verb: Verb::Exec, labels: vec![Label::Oversight], object, words }
+/// Executes copies of the actor that are not anybody's to run; each that runs makes a file.
+pub(crate) fn exec_cases(world: &World) -> [Case; 2] {
+    [(Label::Oversight, "oversight"), (Label::Instance, "instance")].map(|(label, name)| {
+        let program = world.file(Path::new(name).join("program"));
+        fs::copy(world.actor(), &program).expect("the world is writable");
+        let ran = world.directory("workspace").join(format!("ran-{name}"));
+        let words = words([&"exec", &program, &"touch", &ran]);
+        let object = Object::Program(program, ran);
+        Case { verb: Verb::Exec, labels: vec![label], object, words }
+    })
 }

@@ -25,7 +25,7 @@ use tests::{
 };
 
 use crate::cases::{
-    FILES, Servers, address_cases, cgroup_cases, change_cases, exec_case, file_cases, power_cases,
+    FILES, Servers, address_cases, cgroup_cases, change_cases, exec_cases, file_cases, power_cases,
     process_cases, unix_cases,
 };
 
@@ -285,7 +285,7 @@ fn check_matrix(tier: Tier) {
     cases.extend(unix);
     let group = Cgroup::new();
     cases.extend(cgroup_cases(&group));
-    cases.push(exec_case(&world));
+    cases.extend(exec_cases(&world));
     let ended = run(&world, tier.number(), &cases, &servers);
     let record = ended.record();
     record.assert_whole();
