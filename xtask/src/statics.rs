@@ -45,14 +45,14 @@ struct Target {
 ///
 /// When something does not build, or there is no system layer at all.
 pub(crate) fn build() -> Result<Statics> {
-    let [belljar] = binaries(["belljar"])?;
-    let mut built = executables(cargo("test").arg("--no-run"))?;
-    let actor = built.take("actor")?;
-    built.tests.sort();
-    if built.tests.is_empty() {
+    // Not of the tests' own build, which names the unit tests of a binary by the binary's name.
+    let [belljar, actor] = binaries(["belljar", "actor"])?;
+    let Executables { tests: mut layers, .. } = executables(cargo("test").arg("--no-run"))?;
+    layers.sort();
+    if layers.is_empty() {
         bail!("there are no system layers: tests/tests/ has no test target");
     }
-    Ok(Statics { belljar, actor, layers: built.tests })
+    Ok(Statics { belljar, actor, layers })
 }
 
 /// Builds binaries of the workspace. No package is named: its dependencies would get other features than
