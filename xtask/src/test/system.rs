@@ -19,7 +19,7 @@ const EXPECTED: [&str; 7] =
 /// A layer that takes longer on the host hangs.
 const HOST_DEADLINE: Duration = Duration::from_secs(450);
 /// All layers of one machine together; without KVM they take some ten times as long as on the host.
-const VM_DEADLINE: Duration = Duration::from_secs(1500);
+const VM_DEADLINE: Duration = Duration::from_secs(1200);
 
 /// Builds the static programs and runs every layer in every place.
 ///
